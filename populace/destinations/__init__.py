@@ -1,0 +1,28 @@
+"""Destinations by kind: the one list a new adapter joins.
+
+The loader reads from here which kinds and forms exist, which settings they need, and which
+account they reach. Nothing here needs more than the standard library.
+"""
+
+from populace.destinations import warehouse, webhook
+from populace.destinations.protocol import Adapter, HttpAdapter
+
+HTTP: dict[str, HttpAdapter] = {"webhook": webhook}
+TABLES = {"warehouse": warehouse}
+ADAPTERS: dict[str, Adapter] = {**HTTP, **TABLES}
+
+
+def problems(kind: str, settings: dict[str, str]) -> list[str]:
+    """What is wrong with a destination as written: unknown kind, settings missing, unknown or wrong.
+
+    Each problem is a sentence without file and line; `${NAME}` passes for any value.
+    """
+    if kind not in ADAPTERS:
+        return [f"no kind {kind!r}; known are {', '.join(sorted(ADAPTERS))}"]
+    adapter = ADAPTERS[kind]
+    missing = [name for name in adapter.REQUIRED if not settings.get(name)]
+    unknown = sorted(set(settings) - {*adapter.REQUIRED, *adapter.OPTIONAL})
+    known = ", ".join((*adapter.REQUIRED, *adapter.OPTIONAL))
+    found = [f"{kind} needs {name!r}" for name in missing]
+    found += [f"{kind} has no setting {name!r}; known are {known}" for name in unknown]
+    return found if missing else [*found, *adapter.problems(settings)]

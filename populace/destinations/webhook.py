@@ -1,0 +1,144 @@
+"""Webhook: signed POSTs of Segment-shaped identify calls to an address of yours.
+
+A request is a JSON array of identify bodies (destinations.md 0.2 and 11), one body for each
+record: a trait or a membership of one person. Several traits of a person are not merged into one
+body, because `context.personas` names exactly one computation and receivers find a membership
+by it. They follow each other in the same request wherever they fit.
+
+Signatures cover the exact bytes of the body:
+
+* `X-Signature`: hex HMAC-SHA1, as Segment's webhooks have it. Segment signs only the first element
+  of a batch; `signature: first` does the same for receivers that expect it.
+* `X-Signature-256: t=<unix seconds>,v1=<hex>`: HMAC-SHA256 over `t`, a dot and the body. Receivers
+  should refuse a `t` that is more than 5 minutes away.
+
+Answers: 2xx delivered. A 207 may name what went wrong, `{"results": [{"index": 3, "status": 422}]}`;
+an index it does not name is delivered. A receiver that sees a `messageId` again must ignore it.
+"""
+
+import hashlib
+import hmac
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from populace.destinations.protocol import (
+    Answer,
+    Limits,
+    Origin,
+    Record,
+    Request,
+    Response,
+    Settings,
+    Update,
+    Verdict,
+    by_status,
+)
+
+FORMS = ("property",)
+REQUIRED = ("url", "secret")
+OPTIONAL = ("batch_size", "signature")
+SECRET = frozenset({"secret", "url"})  # addresses of webhooks often hold a token
+COMPARED = ("value",)
+
+BATCH = 1_000
+GREATEST_BATCH = 4_000  # Segment's, destinations.md 11
+REQUEST_BYTES = 1_000_000  # what common servers take without being told to
+UPDATE_BYTES = 32 * 1024  # D-38
+
+HEADERS = {"Content-Type": "application/json", "User-Agent": "Populace"}
+
+
+def account(settings: Settings) -> str:
+    parts = urlsplit(settings["url"])
+    return f"{parts.hostname}:{parts.port or ''}{parts.path}" if parts.hostname else settings["url"]
+
+
+def problems(settings: Settings) -> list[str]:
+    found = []
+    if not settings["url"].startswith(("http://", "https://", "${")):
+        found.append("'url' must start with https:// or http://")
+    size = settings.get("batch_size", str(BATCH))
+    if not (size.isdecimal() and 1 <= int(size) <= GREATEST_BATCH):
+        found.append(f"'batch_size' must be a number from 1 to {GREATEST_BATCH}")
+    if settings.get("signature", "body") not in {"body", "first"}:
+        found.append("'signature' must be 'body' (all bytes) or 'first' (the first element, as Segment does)")
+    return found
+
+
+def limits(settings: Settings) -> Limits:
+    return Limits(int(settings.get("batch_size", BATCH)), REQUEST_BYTES, UPDATE_BYTES)
+
+
+def updates(records: Sequence[Record], origin: Origin) -> Iterator[Update]:
+    for position, record in enumerate(records):
+        yield Update((position,), _encoded(identify(record, origin)))
+
+
+def identify(record: Record, origin: Origin) -> dict[str, Any]:
+    """The call that tells one value of one person; null takes a trait away, false ends a membership."""
+    value = None if record["value"] is None else json.loads(record["value"])
+    body: dict[str, Any] = {
+        "type": "identify",
+        "messageId": record["message_id"],
+        "timestamp": origin.as_of,
+        "traits": {record["key"]: value},
+        "context": {"personas": personas(record, origin)},
+        "integrations": {"All": False, origin.destination: True},
+    }
+    return _addressed(body, record["id_type"], record["id_value"])
+
+
+def personas(record: Record, origin: Origin) -> dict[str, str]:
+    """Which computation the call comes from: what filters and mappings key on (D-30)."""
+    prefix = "aud" if record["kind"] == "audience" else "tra"
+    return {
+        "computation_class": record["kind"],
+        "computation_id": f"{prefix}_{record['key']}",
+        "computation_key": record["key"],
+        "namespace": origin.space,
+        "space_id": origin.space,
+        "computation_run_id": origin.run_id,
+    }
+
+
+def _addressed(body: dict[str, Any], id_type: str, id_value: str) -> dict[str, Any]:
+    """The identifier in the slot Segment gives its type (D-33)."""
+    if id_type == "user_id":
+        body["userId"] = id_value
+    elif id_type == "email":
+        body["traits"] = {**body["traits"], "email": id_value}
+    else:
+        body["context"]["externalIds"] = [{"id": id_value, "type": id_type, "collection": "users", "encoding": "none"}]
+    return body
+
+
+def _encoded(body: dict[str, Any]) -> bytes:
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def request(updates: Sequence[Update], settings: Settings) -> Request:
+    body = b"[" + b",".join(each.body for each in updates) + b"]"
+    first = updates[0].body if settings.get("signature") == "first" else body
+    secret = settings["secret"].encode()
+    headers = {**HEADERS, "X-Signature": hmac.new(secret, first, hashlib.sha1).hexdigest()}
+    return Request("POST", settings["url"], headers, body)
+
+
+def signed(request: Request, settings: Settings, at: int) -> dict[str, str]:
+    stamped = f"{at}.".encode() + request.body
+    code = hmac.new(settings["secret"].encode(), stamped, hashlib.sha256).hexdigest()
+    return {**request.headers, "X-Signature-256": f"t={at},v1={code}"}
+
+
+def answer(response: Response, count: int) -> Answer:
+    if response.status != 207:
+        return by_status(response.status)
+    try:
+        named = {int(each["index"]): int(each["status"]) for each in json.loads(response.body)["results"]}
+    except (ValueError, LookupError, TypeError):
+        named = {-1: 0}
+    if not named.keys() <= set(range(count)):
+        return Verdict("unknown", "HTTP 207: its results cannot be read")
+    return [by_status(named.get(index, 207)) for index in range(count)]

@@ -1,0 +1,387 @@
+"""A folder of definitions as a `Space`, or one error that lists everything wrong with it."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from difflib import get_close_matches
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from populace import destinations as adapters
+from populace import query
+from populace.definitions import (
+    Audience,
+    Delivery,
+    Destination,
+    Identifier,
+    Identity,
+    Source,
+    Space,
+    Storage,
+    Trait,
+    TraitValue,
+    walk,
+)
+from populace.errors import DefinitionError, UsageError
+from populace.loading import shapes
+from populace.loading.documents import Document, Keys, read
+
+FILES = ("space", "sources", "identity", "traits", "audiences", "destinations")
+SUGGESTED_BLOCKS = ("^[0-]*$", "-1", "null", "anonymous")  # I-11
+BUILT_IN = ("user_id", "email", "anonymous_id")
+# Identifier types with places of their own (2.2) that this version does not read yet.
+NOT_YET = ("android.id", "android.idfa", "android.push_token", "ios.id", "ios.idfa", "ios.push_token",
+           "ga_client_id", "group_id", "braze_id", "cross_domain_id")  # fmt: skip
+CUSTOM = re.compile(r"^[a-z][a-z0-9_]*$")
+VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+
+T = TypeVar("T")
+
+
+def spaces_in(folder: Path) -> list[str]:
+    """The spaces that a folder of definitions holds, by name."""
+    return sorted(each.parent.name for each in folder.glob("*/space.yaml"))
+
+
+def load(name: str, folder: Path, environ: Mapping[str, str]) -> Space:
+    """Load and validate one space.
+
+    Parameters
+    ----------
+    name
+        The space: a folder below `folder`.
+    folder
+        Where all spaces are defined; the others are looked at only for what must not be shared.
+    environ
+        What `${NAME}` in a URI stands for.
+
+    Raises
+    ------
+    UsageError
+        If there is no such space.
+    DefinitionError
+        If anything is wrong; holds every problem as `file:line: what, and what was meant`.
+    """
+    if name not in (known := spaces_in(folder)):
+        message = f"no space '{name}' in {folder}; " + (f"there is {', '.join(known)}" if known else "it holds none")
+        raise UsageError(message)
+    documents = {each: read(folder / name, each) for each in FILES}
+    loader = _Loader(name, folder, environ, documents)
+    space = loader.space()
+    others = [_outline(other, folder, environ) for other in known if other != name]
+    loader.check(space, others)
+    problems = [problem for document in documents.values() for problem in document.problems]
+    if problems:
+        raise DefinitionError(sorted(problems, key=_by_line))
+    return replace(space, warnings=_warnings(space))
+
+
+def _by_line(problem: str) -> tuple[str, int]:
+    found = re.match(r"(.*?):(\d+): ", problem)
+    return (found[1], int(found[2])) if found else (problem, 0)
+
+
+def _outline(name: str, folder: Path, environ: Mapping[str, str]) -> Space:
+    """Another space as far as it can be read; its own problems are its own business."""
+    documents = {each: read(folder / name, each) for each in ("space", "destinations")}
+    documents |= {each: Document(each) for each in FILES if each not in documents}
+    return _Loader(name, folder, environ, documents).space()
+
+
+class _Loader:
+    """Makes the nodes of one space, noting problems in the documents they come from."""
+
+    def __init__(self, name: str, folder: Path, environ: Mapping[str, str], documents: dict[str, Document]) -> None:
+        self.name = name
+        self.base = folder.resolve().parent
+        self.environ = environ
+        self.documents = documents
+
+    # --- nodes -------------------------------------------------------------------------------
+
+    def space(self) -> Space:
+        shape = self._validated("space", shapes.SpaceShape) or shapes.SpaceShape(space=self.name, lake="file:///nowhere")
+        if shape.space != self.name:
+            self.documents["space"].report(("space",), f"space '{shape.space}' is in the folder '{self.name}'; use one name")
+        amount, unit = shape.window.split()
+        return Space(
+            name=self.name,
+            lake=self._uri("space", ("lake",), shape.lake),
+            storage=self._storage("space", ("storage",), shape.storage),
+            window=timedelta(hours=int(amount)) if unit.startswith("hour") else timedelta(days=int(amount)),
+            include_anonymous=shape.include_anonymous,
+            sources=self._each("sources", shapes.Name, shapes.SourceShape, self._source),
+            identity=self._identity(),
+            traits=self._each("traits", shapes.Key, shapes.TraitShape, self._trait),
+            audiences=self._each("audiences", shapes.Key, shapes.AudienceShape, self._audience),
+            destinations=self._each("destinations", shapes.Name, shapes.DestinationShape, self._destination),
+        )
+
+    def _source(self, key: str, shape: shapes.SourceShape) -> Source:
+        space_storage = self.documents["space"].data.get("storage")
+        storage = shape.storage or shapes.StorageShape.model_construct(**_texts(space_storage))
+        return Source(
+            name=key,
+            archive=self._uri("sources", (key, "archive"), shape.archive),
+            layout=shape.layout,
+            storage=self._storage("sources", (key, "storage"), storage),
+            since=shape.since.isoformat() if shape.since else None,
+            keep_context=tuple(shape.keep_context),
+            at=self.documents["sources"].place((key,)),
+        )
+
+    def _identity(self) -> Identity:
+        shape = self._validated("identity", shapes.IdentityShape) or shapes.IdentityShape()
+        listed = shape.identifiers or dict.fromkeys(BUILT_IN)
+        built = {key: self._identifier(key, each or shapes.IdentifierShape()) for key, each in listed.items()}
+        self._check_priority(shape.priority, built)
+        order = {key: rank for rank, key in enumerate(dict.fromkeys([*shape.priority, "user_id", "email", *sorted(built)]))}
+        blocked = SUGGESTED_BLOCKS if shape.blocked is None else tuple(shape.blocked)
+        self._check_patterns(("blocked",), blocked)
+        return Identity(tuple(sorted(built.values(), key=lambda each: order[each.id_type])), blocked)
+
+    def _identifier(self, key: str, shape: shapes.IdentifierShape) -> Identifier:
+        document, keys = self.documents["identity"], ("identifiers", key)
+        if key in NOT_YET:
+            document.report(keys, f"identifier '{key}' is not available in this version; leave it out")
+        elif key not in BUILT_IN and not CUSTOM.match(key):
+            document.report(keys, f"'{key}' is no identifier; a custom one has a lower-case name such as app_id")
+        if key in BUILT_IN and shape.read_from:
+            document.report((*keys, "from"), f"'{key}' has places of its own; `from` is for custom identifiers")
+        self._check_patterns((*keys, "blocked"), shape.blocked)
+        return Identifier(
+            id_type=key,
+            normalize=shape.normalize or ("trim_lower" if key == "email" else "trim"),
+            read_from=None if key in BUILT_IN else shape.read_from or key,
+            limit=None if shape.limit is None else str(shape.limit),
+            blocked=tuple(shape.blocked),
+            at=document.place(keys),
+        )
+
+    def _check_priority(self, priority: list[str], built: Mapping[str, Identifier]) -> None:
+        for number, key in enumerate(priority):
+            if key not in built:
+                self.documents["identity"].report(("priority", number), f"no identifier '{key}'{_meant(key, built)}")
+            elif key in priority[:number]:
+                self.documents["identity"].report(("priority", number), f"'{key}' stands twice")
+
+    def _check_patterns(self, keys: Keys, blocked: Any) -> None:
+        for number, each in enumerate(blocked):
+            if each.startswith("^") and not _is_pattern(each):
+                self.documents["identity"].report((*keys, number), f"'{each}' is not a valid pattern")
+
+    def _trait(self, key: str, shape: shapes.TraitShape) -> Trait | None:
+        reducer = self._query("traits", key, shape.query, query.parse_trait)
+        deliveries = self._deliveries("traits", key, shape.destinations)
+        at = self.documents["traits"].place((key,))
+        return reducer and Trait(key, reducer, shape.description, deliveries, at)
+
+    def _audience(self, key: str, shape: shapes.AudienceShape) -> Audience | None:
+        condition = self._query("audiences", key, shape.query, query.parse_audience)
+        deliveries = self._deliveries("audiences", key, shape.destinations)
+        at = self.documents["audiences"].place((key,))
+        return condition and Audience(
+            key, condition, shape.name, shape.description, shape.include_anonymous, deliveries, at
+        )
+
+    def _query(self, name: str, key: str, text: str, parse: Callable[[str], T]) -> T | None:
+        try:
+            return parse(text)
+        except query.QueryError as cause:
+            start = self.documents[name].place((key, "query", "text"))
+            place = f"{start.file}:{start.line + cause.line - 1}"
+            self.documents[name].problems.append(f"{place}: '{key}': column {cause.column}: {cause}")
+            return None
+
+    def _deliveries(self, name: str, key: str, listed: list) -> tuple[Delivery, ...]:
+        known = self.documents["destinations"].data
+        found = []
+        for number, each in enumerate(listed):
+            destination, form = next(iter(each.items())) if isinstance(each, dict) else (each, None)
+            place = (key, "destinations", number)
+            if destination not in known:
+                self.documents[name].report(place, f"'{key}': no destination '{destination}'{_meant(destination, known)}")
+            else:
+                self._check_form(name, place, destination, form)
+            found.append(Delivery(destination, form))
+        return tuple(found)
+
+    def _check_form(self, name: str, place: Keys, destination: str, form: str | None) -> None:
+        kind = (self.documents["destinations"].data[destination] or {}).get("kind")
+        forms = adapters.ADAPTERS[kind].FORMS if kind in adapters.ADAPTERS else ()
+        if form and forms and form not in forms:
+            self.documents[name].report(place, f"'{destination}' has no form '{form}'; it takes {', '.join(forms)}")
+
+    def _destination(self, key: str, shape: shapes.DestinationShape) -> Destination | None:
+        document = self.documents["destinations"]
+        extra = {name: str(value) for name, value in (shape.model_extra or {}).items()}
+        for name in sorted(shapes.LATER & set(extra)):
+            document.report((key, name), f"'{name}' is not available in this version; leave it out")
+        settings = {name: value for name, value in extra.items() if name not in shapes.LATER}
+        problems = adapters.problems(shape.kind, settings)
+        for problem in problems:
+            document.report((key,), f"'{key}': {problem}")
+        # What is tried out in the development space stays there until someone says otherwise.
+        enabled = self.name != "dev" if shape.enabled is None else shape.enabled
+        place = document.place((key,))
+        return None if problems else Destination(key, shape.kind, tuple(sorted(settings.items())), enabled, place)
+
+    # --- pieces ------------------------------------------------------------------------------
+
+    def _each(self, name: str, key_type: Any, shape: type[T], build: Callable[[str, T], Any]) -> tuple:
+        """The definitions of a file, each built on its own so that one mistake does not hide another."""
+        document, built = self.documents[name], []
+        for key, data in document.data.items():
+            good_key = self._validate(document, (key,), key_type, key)
+            valid = self._validate(document, (key,), shape, {} if data is None else data)
+            if good_key and valid is not None:
+                built.append(build(key, valid))
+        return tuple(each for each in built if each is not None)
+
+    def _validated(self, name: str, shape: type[T]) -> T | None:
+        document = self.documents[name]
+        if not document.data and document.problems:
+            return None
+        return self._validate(document, (), shape, document.data)
+
+    def _validate(self, document: Document, keys: Keys, shape: Any, data: Any) -> Any:
+        try:
+            return TypeAdapter(shape).validate_python(data)
+        except ValidationError as cause:
+            for error in cause.errors():
+                document.report((*keys, *error["loc"]), _explain(error, keys, shape))
+            return None
+
+    def _uri(self, name: str, keys: Keys, text: str) -> str:
+        try:
+            uri = resolve_text(text, self.environ)
+        except KeyError as missing:
+            self.documents[name].report(keys, f"environment variable {missing.args[0]} is not set")
+            return text
+        if not uri.startswith(("file:", "s3://")):
+            self.documents[name].report(keys, f"'{uri}' is no place to read; write s3://bucket/prefix or file:///folder")
+        if uri.startswith("file:") and not uri.startswith("file:/"):
+            return (self.base / uri.removeprefix("file:")).resolve().as_uri()
+        return uri
+
+    def _storage(self, name: str, keys: Keys, shape: shapes.StorageShape) -> Storage:
+        values: dict[str, str | None] = {}
+        for field in ("endpoint_url", "region"):
+            text = getattr(shape, field, None)
+            try:
+                # An empty text means the default: so `${ENDPOINT:-}` can be left unset.
+                values[field] = (resolve_text(text, self.environ) or None) if text else None
+            except KeyError as missing:
+                self.documents[name].report((*keys, field), f"environment variable {missing.args[0]} is not set")
+        return Storage(**values)
+
+    # --- what one file alone cannot show ----------------------------------------------------
+
+    def check(self, space: Space, others: list[Space]) -> None:
+        self._check_keys(space)
+        self._check_cycles(space)
+        for other in others:
+            self._check_shared(space, other)
+
+    def _check_keys(self, space: Space) -> None:
+        traits = {each.key: each for each in space.traits}
+        for audience in space.audiences:
+            if audience.key in traits:
+                place = traits[audience.key].at
+                self.documents["audiences"].report((audience.key,), f"'{audience.key}' is also a trait, at {place}")
+
+    def _check_cycles(self, space: Space) -> None:
+        graph = {each.key: references(each.query) for each in (*space.traits, *space.audiences)}
+        try:
+            tuple(TopologicalSorter(graph).static_order())
+        except CycleError as cause:
+            ring = " → ".join(reversed(cause.args[1]))
+            self.documents["audiences"].report((cause.args[1][0],), f"definitions refer to each other in a ring: {ring}")
+
+    def _check_shared(self, space: Space, other: Space) -> None:
+        if space.lake == other.lake:
+            self.documents["space"].report(("lake",), f"space '{other.name}' has the same lake; give each its own")
+        theirs = {_account(each): each.name for each in other.destinations}
+        for each in space.destinations:
+            if same := theirs.get(_account(each)):
+                problem = f"'{each.name}' is the same account as '{same}' of space '{other.name}'; give each its own"
+                self.documents["destinations"].report((each.name,), problem)
+
+
+def _account(destination: Destination) -> tuple[str, str]:
+    return destination.kind, adapters.ADAPTERS[destination.kind].account(destination.options)
+
+
+def _warnings(space: Space) -> tuple[str, ...]:
+    """Legal things that are probably not meant (Q-28)."""
+    found = [
+        f"{each.at}: limit '{each.limit}' of '{each.id_type}' is not applied in this version: "
+        "everything that shares an identifier is one profile"
+        for each in space.identity.identifiers
+        if each.limit not in (None, "none")
+    ]
+    keys = {each.key for each in (*space.traits, *space.audiences)}
+    for each in (*space.traits, *space.audiences):
+        for key in sorted(references(each.query) - keys):
+            close = get_close_matches(key, keys, n=1)
+            hint = f"; did you mean '{close[0]}'?" if close else ""
+            found.append(f"{each.at}: '{each.key}' reads '{key}', which must be a custom trait{hint}")
+    return tuple(found)
+
+
+def _texts(data: Any) -> dict[str, str]:
+    return {name: value for name, value in (data or {}).items() if isinstance(value, str)}
+
+
+def references(node: Any) -> set[str]:
+    """The keys that a query reads with `trait(…)`."""
+    return {each.key for each in walk(node) if isinstance(each, TraitValue)}
+
+
+def resolve_text(text: str, environ: Mapping[str, str]) -> str:
+    """`${NAME}` and `${NAME:-default}` replaced; KeyError names a variable that is not set."""
+
+    def value(found: re.Match) -> str:
+        name, default = found.groups()
+        return environ[name] if name in environ or default is None else default
+
+    return VARIABLE.sub(value, text)
+
+
+def _is_pattern(text: str) -> bool:
+    try:
+        re.compile(text)
+    except re.error:
+        return False
+    return True
+
+
+def _meant(given: str, known: Any) -> str:
+    close = get_close_matches(given, list(known), n=1)
+    if close:
+        return f"; did you mean '{close[0]}'?"
+    return f"; there is {', '.join(sorted(known))}" if known else ""
+
+
+def _explain(error: Any, keys: Keys, shape: Any) -> str:
+    """One of pydantic's errors in the words of the definitions."""
+    name = ".".join(str(each) for each in (*keys, *error["loc"]) if isinstance(each, str))
+    if error["type"] == "extra_forbidden":
+        last = str(error["loc"][-1])
+        if last in shapes.LATER:
+            return f"'{last}' is not available in this version; leave it out"
+        return f"unknown key '{last}'{_meant(last, _fields(shape))}"
+    if error["type"] == "missing":
+        return f"'{name}' is missing"
+    if error["type"] == "string_pattern_mismatch":
+        return f"'{error['input']}': write {shapes.EXAMPLES.get(error['ctx']['pattern'], error['ctx']['pattern'])}"
+    return f"'{name}': {error['msg'][0].lower()}{error['msg'][1:]}"
+
+
+def _fields(shape: Any) -> list[str]:
+    fields = getattr(shape, "model_fields", {})
+    return [field.alias or name for name, field in fields.items()]

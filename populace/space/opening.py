@@ -1,0 +1,68 @@
+"""Opening a space: its definitions, its lake, and what follows from both."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from populace import loading
+from populace.definitions import Context, Source, Space, walk
+from populace.errors import ArchiveError, DefinitionError, UsageError
+from populace.events.identifiers import tag
+from populace.events.slices import Rules
+from populace.lake.objects import Store, open_store
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSpace:
+    """A validated space and the store behind its lake."""
+
+    definition: Space
+    lake: Store
+
+    def source(self, name: str) -> Source:
+        """The source of that name; UsageError where there is none."""
+        for each in self.definition.sources:
+            if each.name == name:
+                return each
+        known = ", ".join(each.name for each in self.definition.sources)
+        message = f"no source '{name}' in space '{self.definition.name}'; there is {known}"
+        raise UsageError(message)
+
+    def archive(self, source: Source) -> Store:
+        """The store behind a source's archive."""
+        return open_store(source.archive, source.storage, ArchiveError)
+
+    def rules(self, source: Source) -> Rules:
+        """What extraction of a source depends on: identifiers, and the context paths someone reads."""
+        queries = [each.query for each in (*self.definition.traits, *self.definition.audiences)]
+        read = {node.path for query in queries for node in walk(query) if isinstance(node, Context)}
+        return Rules(self.definition.identity, tuple(sorted(read | set(source.keep_context))))
+
+
+def open_space(name: str, definitions: str | Path, environ: Mapping[str, str]) -> OpenSpace:
+    """Load a space and open its lake.
+
+    Parameters
+    ----------
+    definitions
+        The folder that holds one folder a space.
+    environ
+        What `${NAME}` in a URI stands for.
+
+    Raises
+    ------
+    UsageError, DefinitionError
+        As `loading.load`; also where two sources would get the same number.
+    """
+    definition = loading.load(name, Path(definitions), environ)
+    _check_tags(definition.sources)
+    return OpenSpace(definition, open_store(definition.lake, definition.storage))
+
+
+def _check_tags(sources: tuple[Source, ...]) -> None:
+    taken: dict[int, Source] = {}
+    for each in sources:
+        other = taken.setdefault(tag(each.name), each)
+        if other is not each:
+            problem = f"{each.at}: '{each.name}' and '{other.name}' get the same number; rename one of them"
+            raise DefinitionError([problem])
