@@ -106,13 +106,16 @@ def evaluate(
     """
     names = _names(audience.query for audience in audiences)
     referred = [trait for trait in traits if trait.key in names]
-    wide = population.sort("profile")
+    frame = population.sort("profile")
     for part in (_values(values, [*audiences, *referred]), _traits(traits_frame, names), _custom(custom, names)):
-        wide = wide.join(part, on="profile", how="left", maintain_order="left")
+        frame = frame.join(part, on="profile", how="left", maintain_order="left")
+    # Lazy, because eager polars 2.1 makes one row of a comparison with a column that holds one value throughout.
+    wide, schema = frame.lazy(), dict(frame.schema)
     for level in _levels(audiences, traits):
-        profile = _Profile(wide.schema, {trait.key: trait.query for trait in referred})
+        profile = _Profile(schema, {trait.key: trait.query for trait in referred})
         wide = wide.with_columns(_member(audience, profile, include_anonymous=include_anonymous) for audience in level)
-    return _members(wide, sorted(audience.key for audience in audiences))
+        schema |= {f"audience {audience.key}": pl.Boolean() for audience in level}
+    return _members(wide.collect(), sorted(audience.key for audience in audiences))
 
 
 def _names(queries: Iterable[Query]) -> set[str]:

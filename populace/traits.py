@@ -133,8 +133,8 @@ def reduce(events: Mapping[str, pl.LazyFrame], reducers: Collection[Reducer], as
 
     Returns
     -------
-    One row per profile with any value, in no order: profile, then a column for each distinct reducer named
-    by its fingerprint, with null where there is no value. A count is Int64 and a sum Float64, null where no
+    One row per profile with any value, in no order: profile, then a column for each distinct reducer, in the
+    order given, named by its fingerprint, with null where there is no value. A count is Int64 and a sum Float64, null where no
     event matches, or none with a number. `last` has the type of its field; where the field is JSON text the
     column is too, and its name ends in `:json`, so that 10 and "10" still compare differently.
 
@@ -147,8 +147,8 @@ def reduce(events: Mapping[str, pl.LazyFrame], reducers: Collection[Reducer], as
     scans = [_scan(events[name], group, as_of) for name, group in groups.items() if name in events]
     tables = [table.filter(_any_value(table)) for table in pl.collect_all(scans, engine="streaming")]
     values = fold(_join, tables, pl.DataFrame(schema={"profile": pl.UInt32}))
-    columns = [_in(values, key, reducer) for name in groups for key, reducer in groups[name].items()]
-    return values.select("profile", *columns)
+    distinct = {fingerprint(reducer): reducer for reducer in reducers}
+    return values.select("profile", *(_in(values, key, reducer) for key, reducer in distinct.items()))
 
 
 def _join(left: pl.DataFrame, right: pl.DataFrame) -> pl.DataFrame:

@@ -101,9 +101,11 @@ def deliver(
     header = {"destination": node.name, "kind": node.kind, "run_id": origin.run_id}
     if dry_run:
         return {**header, **preview(work)}
+    # What a kill leaves behind must not look like the account of an earlier sync.
+    _reported(ledger, {**header, "status": "running"})
     exchange = _Exchange(ledger, work, progress or (lambda done, due: None))
     try:
-        settings = resolve(node.options, environ, secret, destination=node.name) if work.due.height else {}
+        settings = resolve(node.options, environ, secret) if work.due.height else {}
         exchange.run(lambda: _sender(node, settings, origin, pace, base))
     except Refused as refusal:
         exchange.refuse(str(refusal))
@@ -115,7 +117,7 @@ def failure(summary: Mapping[str, Any]) -> DestinationError | None:
     waiting = sum(summary.get(name, 0) for name in sync.WAITING)
     reason = summary.get("reason", "")
     if summary["status"] == "held":
-        return Refused(f"{summary['destination']}: held with {summary[sync.REFUSED]} records to send: {reason}")
+        return Refused(f"{summary['destination']}: held, {summary[sync.REFUSED]} records wait: {reason}")
     if waiting:
         return Transient(f"{summary['destination']}: {waiting} records wait for the next sync: {reason}")
     return None

@@ -14,9 +14,7 @@ PLACEHOLDER = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 Secret = Callable[[str], str | None]
 
 
-def resolve(
-    settings: Mapping[str, str], environ: Mapping[str, str], secret: Secret | None, *, destination: str
-) -> dict[str, str]:
+def resolve(settings: Mapping[str, str], environ: Mapping[str, str], secret: Secret | None) -> dict[str, str]:
     """The settings with every placeholder replaced.
 
     Raises
@@ -30,7 +28,7 @@ def resolve(
         found = environ.get(name) or (secret(name) if secret else None) or default
         if found is None:
             remedy = f"export it, or keep it in the Prefect Secret block {block(name)!r}"
-            message = f"{destination}: {name} is not set; {remedy}"
+            message = f"{name} is not set; {remedy}"
             raise Refused(message)
         return found
 

@@ -1,13 +1,17 @@
-"""The task that keeps one destination equal to the current run."""
+"""The tasks that keep destinations equal to the current run, and say how that went."""
 
 import os
 from pathlib import Path
+from typing import Any
 
 from prefect import get_run_logger, task
 from prefect.blocks.system import Secret
 
-from populace.space import open_space
+from populace.lake.delivery import Ledger
+from populace.sync import NO_IDENTIFIER, OUTCOMES, UNCHANGED
+from tasks import progress, report
 from tasks.delivery import deliver, failure
+from tasks.edge import opened
 from tasks.settings import block
 
 
@@ -21,18 +25,32 @@ def sync_destination(
 ) -> dict:
     """Send a destination what it lacks; fails if it is held or if anything is left waiting."""
     summary = deliver(
-        open_space(space, definitions, os.environ),
+        opened(space, definitions),
         destination,
         environ=os.environ,
         secret=secret_block,
         base=Path(definitions).resolve().parent,
         dry_run=dry_run,
         resync=resync,
+        progress=lambda done, due: progress.report(f"sync {destination}", done, due),
     )
     get_run_logger().info("%s", ", ".join(f"{name} {value}" for name, value in summary.items() if value))
     if error := failure(summary):
         raise error
     return summary
+
+
+@task
+def report_outcomes(space: str, destinations: list[str], definitions: str) -> None:
+    """One table of what became of every record, also of those whose sync failed."""
+    lake = opened(space, definitions).lake
+    report.synced(space, [_row(name, Ledger(lake, name).report() or {}) for name in destinations])
+
+
+def _row(destination: str, summary: dict[str, Any]) -> dict[str, Any]:
+    counts = {name: summary.get(name, 0) for name in ("computed", UNCHANGED, NO_IDENTIFIER, *OUTCOMES)}
+    status = {"destination": destination, "status": summary.get("status", "never synced")}
+    return {**status, **counts, "reason": summary.get("reason", "")}
 
 
 def secret_block(name: str) -> str | None:

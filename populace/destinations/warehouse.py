@@ -235,7 +235,7 @@ def _value(existing: str, where: Names) -> str:
     """The canonical JSON of the staging table as a value of the column."""
     if where.dialect == SQLITE:
         return "json_extract(value, '$')"
-    return f"(value::jsonb #>> '{{}}')::{existing}"
+    return f"(value::json #>> '{{}}')::{existing}"
 
 
 def _entered(where: Names) -> str:

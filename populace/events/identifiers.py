@@ -120,9 +120,16 @@ def _from_external_ids(rows: pl.DataFrame, rules: Identity, json: JsonReader) ->
 
 
 def _normalised(found: pl.DataFrame, rule: Identifier) -> pl.DataFrame:
-    raw = pl.col("raw_value")
-    value = {"none": raw, "trim": raw.str.strip_chars(), "trim_lower": raw.str.strip_chars().str.to_lowercase()}
-    return found.select("row_number", id_type=pl.lit(rule.id_type), raw_value=raw, value=value[rule.normalize])
+    value = normalised(found.get_column("raw_value"), rule)
+    return found.select("row_number", id_type=pl.lit(rule.id_type), raw_value="raw_value", value=value)
+
+
+def normalised(raw: pl.Series, rule: Identifier) -> pl.Series:
+    """Values as they are compared (I-8)."""
+    if rule.normalize == "none":
+        return raw
+    trimmed = raw.str.strip_chars()
+    return trimmed.str.to_lowercase() if rule.normalize == "trim_lower" else trimmed
 
 
 def number(rows: pl.DataFrame, found: pl.DataFrame, source: str, day: date) -> tuple[pl.DataFrame, pl.DataFrame, pl.Series]:

@@ -9,7 +9,7 @@ import io
 import json
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -90,10 +90,21 @@ def open_store(uri: str, storage: Storage, error: type[PopulaceError] = LakeErro
 # --- tables and documents on top of bytes ---------------------------------------------------
 
 
-def scan(store: Store, path: str) -> pl.LazyFrame:
-    """A Parquet object, lazily; nothing in its path is taken for a pattern or a partition."""
+def scan(store: Store, *paths: str, schema: Mapping[str, pl.DataType] | None = None) -> pl.LazyFrame:
+    """Parquet objects as one table, lazily; nothing in a path is taken for a pattern or a partition.
+
+    Parameters
+    ----------
+    schema
+        The columns to read, which every object must have; without it objects must be alike.
+    """
     return pl.scan_parquet(
-        store.url(path), storage_options=store.options or None, glob=False, hive_partitioning=False
+        [store.url(path) for path in paths],
+        storage_options=store.options or None,
+        glob=False,
+        hive_partitioning=False,
+        schema=schema,
+        extra_columns="ignore" if schema else "raise",
     )
 
 

@@ -8,7 +8,14 @@ import polars as pl
 
 from populace.lake.objects import Store, scan
 
-ENVELOPE = ("message_id", "timestamp", "received_at", "source", "sighting")
+INSTANT = pl.Datetime("us", "UTC")
+ENVELOPE = {
+    "message_id": pl.String(),
+    "timestamp": INSTANT,
+    "received_at": INSTANT,
+    "source": pl.String(),
+    "sighting": pl.Int64(),
+}
 JSON = ":json"
 LONGEST_NAME = 120
 
@@ -48,8 +55,8 @@ def outputs(slices: Iterable[dict], kind: str, table: str | None = None) -> list
 
 def read(store: Store, slices: Iterable[dict], kind: str) -> pl.LazyFrame | None:
     """A side table of all slices together; None where no slice has a row."""
-    found = [scan(store, each["path"]) for each in outputs(slices, kind)]
-    return pl.concat(found) if found else None
+    paths = [each["path"] for each in outputs(slices, kind)]
+    return scan(store, *paths) if paths else None
 
 
 def events(store: Store, slices: Iterable[dict], table: str, columns: Sequence[str]) -> pl.LazyFrame | None:
@@ -99,9 +106,9 @@ def _united(schemas: Sequence[dict[str, str]], column: str) -> str | None:
 
 def _scan(store: Store, files: list[dict], found: tuple[Found, ...], wanted: dict[str, str]) -> pl.LazyFrame:
     """Files that have the same of the wanted columns, in the united types."""
-    frames = [scan(store, each["path"]) for each in files]
+    schema = ENVELOPE | {name: TYPES[dtype] for name, dtype in filter(None, found)}
     picked = [_as(each, column, dtype) for each, (column, dtype) in zip(found, wanted.items(), strict=True)]
-    return pl.concat([frame.select(*ENVELOPE, *picked) for frame in frames])
+    return scan(store, *(each["path"] for each in files), schema=schema).select(*ENVELOPE, *picked)
 
 
 def _as(found: Found, column: str, dtype: str) -> pl.Expr:

@@ -77,7 +77,7 @@ class DestinationShape(Shape):
     model_config = ConfigDict(extra="allow", strict=True)
 
     kind: Text
-    enabled: bool | None = None
+    enabled: bool | str | None = None
 
 
 # Keys that the design names and that a later version brings: refused by name, never ignored.

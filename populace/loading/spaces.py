@@ -226,9 +226,18 @@ class _Loader:
         for problem in problems:
             document.report((key,), f"'{key}': {problem}")
         # What is tried out in the development space stays there until someone says otherwise.
-        enabled = self.name != "dev" if shape.enabled is None else shape.enabled
+        enabled = self.name != "dev" if shape.enabled is None else self._truth(key, shape.enabled)
         place = document.place((key,))
         return None if problems else Destination(key, shape.kind, tuple(sorted(settings.items())), enabled, place)
+
+    def _truth(self, key: str, written: bool | str) -> bool:  # noqa: FBT001, as written in the file
+        try:
+            text = resolve_text(str(written), self.environ).lower()
+        except KeyError as missing:
+            text = f"environment variable {missing.args[0]} is not set"
+        if text not in ("true", "false"):
+            self.documents["destinations"].report((key, "enabled"), f"'enabled' is true or false, not '{text}'")
+        return text == "true"
 
     # --- pieces ------------------------------------------------------------------------------
 

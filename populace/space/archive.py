@@ -1,9 +1,10 @@
 """What a source's archive holds, by object and received day, and which slices that makes due."""
 
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 
 import polars as pl
 from polars.exceptions import PolarsError
@@ -17,6 +18,7 @@ from populace.lake.ledger import UNDATED
 from populace.lake.objects import Object, Store, scan
 from populace.space.opening import OpenSpace
 
+ID_COLUMNS = ("message_id", *layout.INSTANTS)
 READERS = 8  # objects looked at together; on S3 the time goes into waiting
 
 
@@ -36,23 +38,50 @@ class Survey:
     due: tuple[str, ...]
     vanished: tuple[str, ...]
 
+    def due_objects(self) -> list[str]:
+        """The paths of the objects that due slices are made of."""
+        return self.objects.filter(pl.col("day").is_in(self.due)).get_column("path").unique().to_list()
 
-def survey(space: OpenSpace, source: Source, now: datetime) -> Survey:
-    """List the archive, look into objects that are new or changed, and say what is due.
 
-    Parameters
-    ----------
-    now
-        From which instant the window of a first replay reaches back (L-30); not used afterwards.
+def look(space: OpenSpace, source: Source) -> None:
+    """List the archive and look into the objects that are new or changed.
+
+    What is found is remembered in the lake, so that every later step of a replay speaks of the same
+    objects whatever arrives meanwhile.
 
     Raises
     ------
     ArchiveError
         If the archive cannot be listed, is empty, or holds an object that cannot be read.
     """
+    store = space.archive(source)
+    listed = [each for each in store.list() if each.path.endswith(".parquet")]
+    if not listed:
+        message = f"{store.root}: no Parquet object of source '{source.name}' here; check `archive` at {source.at}"
+        raise ArchiveError(message)
+    current = pl.DataFrame({"path": [each.path for each in listed], "tag": [each.tag for each in listed]})
+    before = ledger.objects(space.lake, source.name)
+    known = before.join(current, on=["path", "tag"], how="semi")
+    seen = set(known.get_column("path"))
+    fresh = [each for each in listed if each.path not in seen]
+    if fresh or known.height < before.height:
+        ledger.remember_objects(space.lake, source.name, pl.concat([known, *_look_into(store, fresh)]))
+
+
+def survey(space: OpenSpace, source: Source, first_day: date) -> Survey:
+    """What is due, by the objects that `look` remembered.
+
+    Parameters
+    ----------
+    first_day
+        Where the window of a source's first replay begins (L-30); a source that was replayed before
+        keeps the day it began with.
+    """
     before = ledger.summary(space.lake, source.name)
-    since = before.get("since") or source.since or (now - space.definition.window).date().isoformat()
-    objects = _objects(space, source).filter((pl.col("day") == UNDATED) | (pl.col("day") >= since))
+    since = before.get("since") or source.since or first_day.isoformat()
+    objects = ledger.objects(space.lake, source.name).filter(
+        (pl.col("day") == UNDATED) | ((pl.col("day") >= since) & (pl.col("day") < UNDATED))
+    )
     wanted = fingerprints(objects, space.rules(source))
     done = _done(space, source.name, before)
     due = tuple(day for day, want in wanted.items() if done.get(day) != want)
@@ -74,23 +103,6 @@ def fingerprints(objects: pl.DataFrame, rules: Rules) -> dict[str, str]:
         day: ledger.fingerprint([described, list(zip(paths, digests, strict=True))])
         for day, paths, digests in days.iter_rows()
     }
-
-
-def _objects(space: OpenSpace, source: Source) -> pl.DataFrame:
-    """The days in every object, reading only objects that were not read in this state before."""
-    store = space.archive(source)
-    listed = [each for each in store.list() if each.path.endswith(".parquet")]
-    if not listed:
-        message = f"{store.root}: no Parquet object of source '{source.name}' here; check `archive` at {source.at}"
-        raise ArchiveError(message)
-    current = pl.DataFrame({"path": [each.path for each in listed], "tag": [each.tag for each in listed]})
-    known = ledger.objects(space.lake, source.name).join(current, on=["path", "tag"], how="semi")
-    seen = set(known.get_column("path"))
-    fresh = [each for each in listed if each.path not in seen]
-    everything = pl.concat([known, *_look_into(store, fresh)])
-    if fresh or everything.height != known.height:
-        ledger.remember_objects(space.lake, source.name, everything)
-    return everything.filter(pl.col("day").is_not_null())
 
 
 def _look_into(store: Store, objects: list[Object]) -> Iterator[pl.DataFrame]:
@@ -146,11 +158,14 @@ def slice_rows(store: Store, objects: list[str], day: date | None) -> Iterator[t
         yield path, _reading(store, path, scan(store, path).with_row_index(slices.POSITION).filter(mine))
 
 
-def message_ids(store: Store, objects: pl.DataFrame) -> Iterator[pl.LazyFrame]:
-    """(message_id, day) of every row of the objects and days, whether good or not."""
-    for (path,), days in objects.group_by("path"):
-        schema = checked_schema(store, str(path))
-        rows = scan(store, str(path)).select(
-            layout.text(schema, "message_id"), day=layout.received_day(schema).cast(pl.String).fill_null(UNDATED)
-        )
-        yield rows.filter(pl.col("day").is_in(days.get_column("day").implode()))
+def message_ids(store: Store, objects: Collection[str], days: Collection[str]) -> Iterator[pl.LazyFrame]:
+    """(message_id, day) of every row of these days, good or not; one frame for objects that are alike."""
+    alike: dict[tuple, list[str]] = defaultdict(list)
+    for path in sorted(objects):
+        schema = checked_schema(store, path)
+        alike[tuple((name, schema[name]) for name in ID_COLUMNS if name in schema)].append(path)
+    for columns, paths in alike.items():
+        schema = dict(columns)
+        day = layout.received_day(schema).cast(pl.String).fill_null(UNDATED)
+        rows = scan(store, *paths, schema=schema).select(layout.text(schema, "message_id"), day=day)
+        yield rows.filter(pl.col("day").is_in(list(days)))

@@ -21,7 +21,7 @@ from populace.space.opening import OpenSpace
 
 CONTESTED = "replay/contested.parquet"
 PREFERRED = ("received_at", "source", "object", "row")
-SIDE_TABLES = ("sightings", "identifiers", "custom_traits", "links", "quarantine", "copies")
+SIDE_TABLES = ("sightings", "identifiers", "custom_traits", "links", "quarantine")
 
 COPIES = {
     "message_id": pl.String,
@@ -69,10 +69,9 @@ def find_contested(space: OpenSpace, surveys: Collection[Survey]) -> int:
     """
     due = {(each.source.name, day) for each in surveys for day in each.due}
     frames = [
-        pl.concat(list(message_ids(space.archive(each.source), each.objects.filter(pl.col("day").is_in(each.due)))))
-        .select("message_id", slice=pl.lit(each.source.name) + "/" + pl.col("day"))
+        ids.select("message_id", slice=pl.lit(each.source.name) + "/" + pl.col("day"))
         for each in surveys
-        if each.due
+        for ids in message_ids(space.archive(each.source), each.due_objects(), each.due)
     ]
     if (done := _copies(space, leaving_out=due)) is not None:
         frames.append(done.select("message_id", slice=pl.col("source") + "/" + pl.col("day")))
@@ -89,14 +88,14 @@ def find_contested(space: OpenSpace, surveys: Collection[Survey]) -> int:
 # --- slices -----------------------------------------------------------------------------------------
 
 
-def run_source(space: OpenSpace, survey: Survey, progress: Progress = lambda _day, _done, _todo: None) -> None:
-    """Replay the due slices of a source, oldest first."""
-    source = survey.source.name
+def run_source(space: OpenSpace, survey: Survey, days: Collection[str], progress: Progress) -> None:
+    """Replay the due slices of a source that are among these days, oldest first."""
+    source, due = survey.source.name, [day for day in survey.due if day in days]
     contested = pl.read_parquet(space.lake.url(CONTESTED), storage_options=space.lake.options or None)
     held = _held(space, contested, leaving_out={(source, day) for day in survey.due})
     rows = dict(survey.objects.group_by("day").agg(pl.col("rows").sum()).iter_rows())
-    todo, done = sum(rows[day] for day in survey.due), 0
-    for day in survey.due:
+    todo, done = sum(rows[day] for day in due), 0
+    for day in due:
         read = run_slice(space, survey, day, _best(held))
         mine = _labelled(read.copies, source, day)
         held = pl.concat([held, mine.join(contested, on="message_id", how="semi")])
@@ -131,6 +130,7 @@ def _write(space: OpenSpace, source: str, day: str, read: Slice) -> list[dict]:
     """Every table that has rows; the ledger says which there are."""
     named = [("events", name, frame) for name, frame in read.events.items()]
     named += [(kind, None, getattr(read, kind)) for kind in SIDE_TABLES]
+    named.append(("copies", None, _labelled(read.copies, source, day)))
     return [_write_one(space, source, day, *each) for each in named if not each[2].is_empty()]
 
 
@@ -162,12 +162,13 @@ def _entry(survey: Survey, day: str, objects: pl.DataFrame, read: Slice, outputs
 
 def _copies(space: OpenSpace, leaving_out: Collection[tuple[str, str]] = ()) -> pl.LazyFrame | None:
     """Every good copy in the lake: `COPIES`, of all sources; None where there is no slice."""
-    found = []
-    for source in space.definition.sources:
-        for day, entry in ledger.entries(space.lake, source.name).items():
-            if (source.name, day) not in leaving_out and (frame := tables.read(space.lake, [entry], "copies")) is not None:
-                found.append(frame.with_columns(source=pl.lit(source.name), day=pl.lit(day)))
-    return pl.concat(found) if found else None
+    entries = [
+        entry
+        for source in space.definition.sources
+        for day, entry in ledger.entries(space.lake, source.name).items()
+        if (source.name, day) not in leaving_out
+    ]
+    return tables.read(space.lake, entries, "copies")
 
 
 def _labelled(copies: pl.DataFrame, source: str, day: str) -> pl.DataFrame:
@@ -227,6 +228,9 @@ def _wrong(held: pl.DataFrame) -> list[tuple[str, str]]:
     return wrong.select("source", "day").unique().sort("day", "source").rows()
 
 
-def finish(space: OpenSpace, survey: Survey, *, complete: bool = True) -> dict:
-    """Sum up the source; `complete` says that every slice it should have is in the lake."""
-    return ledger.finish(space.lake, survey.source.name, survey.since, "complete" if complete else "running")
+def finish(space: OpenSpace, survey: Survey) -> dict:
+    """Sum up the source; it is complete if every slice that its objects make is in the lake."""
+    if ledger.summary(space.lake, survey.source.name).get("status") == "complete":
+        return ledger.summary(space.lake, survey.source.name)
+    status = "running" if survey.due else "complete"
+    return ledger.finish(space.lake, survey.source.name, survey.since, status)

@@ -28,6 +28,9 @@ def external_ids(*rows: tuple) -> pl.LazyFrame:
     return pl.LazyFrame(filled, schema=IDS, orient="row")
 
 
+ANN_GOLD = ("trait", "plan", "p1", "user_id", "ann", '"gold"')
+BO_BUYS = ("audience", "buyers", "p2", "email", "bo@x.org", "true")
+
 PEOPLE = external_ids(("p1", "user_id", "ann", 1, "m1"), ("p2", "email", "bo@x.org", 1, "m2"))
 
 
@@ -48,10 +51,15 @@ def state(*rows: tuple) -> pl.DataFrame:
     return pl.DataFrame(filled, schema=sync.STATE, orient="row")
 
 
-def wanted(table: pl.LazyFrame, people: pl.LazyFrame = PEOPLE, **options: Any) -> list[tuple]:
-    found = sync.desired(
-        CRM, [PLAN, ORDERS, ELSEWHERE], [BUYERS], table, options.pop("members", members()), people, **options
-    )
+def wanted(
+    table: pl.LazyFrame,
+    people: pl.LazyFrame = PEOPLE,
+    acknowledged: pl.DataFrame | None = None,
+    **audiences: list[str],
+) -> list[tuple]:
+    """What is desired of a table of traits and the members of audiences, as (key, id_type, id_value, value)."""
+    known = [PLAN, ORDERS, ELSEWHERE]
+    found = sync.desired(CRM, known, [BUYERS], table, members(**audiences), people, acknowledged=acknowledged)
     return sorted(found.select("key", "id_type", "id_value", "value").rows(), key=str)
 
 
@@ -64,7 +72,7 @@ def settled(records: pl.DataFrame, outcome: str = "delivered", *, tried: bool = 
 
 def test_only_what_is_delivered_to_the_destination_is_desired():
     table = traits(plan=["gold", None], secret_score=["1", "2"])
-    assert wanted(table, members=members(buyers=["p2"], strangers=["p1"])) == [
+    assert wanted(table, buyers=["p2"], strangers=["p1"]) == [
         ("buyers", "email", "bo@x.org", "true"),
         ("plan", "user_id", "ann", '"gold"'),
     ]
@@ -148,10 +156,6 @@ def test_a_sum_is_not_set_to_zero_under_an_identifier_the_person_lost():
 
 def actions(desired: pl.DataFrame, held: pl.DataFrame, **options: Any) -> list[tuple]:
     return sync.difference(desired, held, "salt", **options).select("action", "key", "id_value", "value").rows()
-
-
-ANN_GOLD = ("trait", "plan", "p1", "user_id", "ann", '"gold"')
-BO_BUYS = ("audience", "buyers", "p2", "email", "bo@x.org", "true")
 
 
 def test_first_sync_sends_everything_and_the_second_nothing():

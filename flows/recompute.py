@@ -1,0 +1,31 @@
+"""The nightly chain: replay, identity, traits, audiences, publish, sync."""
+
+from datetime import datetime
+
+from prefect import State, flow
+
+from flows.replay import replay
+from flows.sync_destinations import sync_destinations
+from tasks.compute import compute_traits, evaluate_audiences, plan_run, publish_run, resolve_identities
+from tasks.edge import scheduled_start
+
+
+@flow
+def recompute(  # noqa: PLR0913, these are the fields of the form in the Prefect UI
+    space: str,
+    as_of: datetime | None = None,
+    replay_first: bool = True,  # noqa: FBT001, FBT002
+    deliver: bool = True,  # noqa: FBT001, FBT002
+    allow_stale: bool = False,  # noqa: FBT001, FBT002
+    definitions: str = "definitions",
+) -> State | None:
+    """Every profile, trait and audience as of one instant, published and delivered."""
+    moment = as_of or scheduled_start()
+    if replay_first:
+        replay(space, as_of=moment, definitions=definitions, return_state=allow_stale)
+    run_id = plan_run(space, moment, definitions, allow_stale=allow_stale)
+    resolve_identities(space, run_id, definitions)
+    compute_traits(space, run_id, definitions)
+    evaluate_audiences(space, run_id, definitions)
+    publish_run(space, run_id, definitions)
+    return sync_destinations(space, definitions=definitions, return_state=True) if deliver else None

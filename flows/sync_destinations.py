@@ -1,0 +1,25 @@
+"""Send every destination of a space what it lacks."""
+
+from prefect import flow
+from prefect.futures import PrefectFuture
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from tasks.edge import destinations
+from tasks.sync import report_outcomes, sync_destination
+
+
+# Destinations wait for their vendors, not for us, so a slow one delays no other.
+@flow(task_runner=ThreadPoolTaskRunner(max_workers=16))  # type: ignore[arg-type]
+def sync_destinations(
+    space: str,
+    destination: str | None = None,
+    resync: bool = False,  # noqa: FBT001, FBT002, the UI's form sends it by name
+    definitions: str = "definitions",
+) -> list[PrefectFuture]:
+    """Difference between the current run and what was acknowledged, by destination."""
+    names = destinations(space, definitions, destination)
+    delivered = [sync_destination.submit(space, name, definitions, resync=resync) for name in names]
+    for future in delivered:
+        future.wait()
+    report_outcomes(space, names, definitions)
+    return delivered

@@ -1,0 +1,73 @@
+"""What commands print: NDJSON for programs, tables for people; logs go to standard error."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+Row = Mapping[str, Any]
+
+screen = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
+
+
+def options(command: Callable) -> Callable:
+    """The two options of every command that opens a space."""
+    command = click.option("--json", "as_json", is_flag=True, help="NDJSON on standard output.")(command)
+    return click.option(
+        "--definitions", default="definitions", show_default=True, metavar="DIR", help="Folder of all spaces."
+    )(command)
+
+
+def emit(rows: Iterable[Row]) -> None:
+    """One JSON object a line."""
+    for row in rows:
+        click.echo(line(row), nl=False)
+
+
+def line(row: Row) -> str:
+    """A row as one line of JSON."""
+    return json.dumps(row, default=_plain, ensure_ascii=False) + "\n"
+
+
+def write(content: str, file: Path | None) -> None:
+    """To a file, or to standard output where none is named."""
+    if file is None:
+        click.echo(content, nl=False)
+    else:
+        file.write_text(content, encoding="utf-8")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%dT%H:%M:%S.%f}Z"
+    return value.isoformat() if isinstance(value, date) else str(value)
+
+
+def table(title: str, rows: Iterable[Row]) -> None:
+    """Rows as a table; numbers to the right, missing things as nothing."""
+    listed = list(rows)
+    names = list(dict.fromkeys(name for row in listed for name in row))
+    drawn = Table(title=title, title_justify="left", title_style="bold", header_style="dim")
+    for name in names:
+        is_number = all(isinstance(row.get(name), int | float | None) for row in listed)
+        drawn.add_column(name.replace("_", " "), justify="right" if is_number else "left", overflow="fold")
+    for row in listed:
+        drawn.add_row(*(text(row.get(name)) for name in names))
+    screen.print(drawn if listed else f"[bold]{title}[/]: none")
+
+
+def text(value: Any) -> str:
+    """A value as people read it."""
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {text(each)}" for name, each in value.items())
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

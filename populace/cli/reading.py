@@ -1,0 +1,130 @@
+"""Commands that only look: check, status, show, members, preview. None of them imports Prefect."""
+
+import json
+import os
+from pathlib import Path
+
+import click
+from polars import DataFrame, Series, String
+
+from populace.cli import output
+from populace.space import OpenSpace, open_space, recompute, views
+
+SHOWN = 20
+
+
+def _open(space: str, definitions: str) -> OpenSpace:
+    return open_space(space, definitions, os.environ)
+
+
+@click.command()
+@click.argument("space")
+@output.options
+def check(space: str, definitions: str, *, as_json: bool) -> None:
+    """Load and validate a space; all errors at once, with file and line."""
+    definition = _open(space, definitions).definition
+    counts = {name: len(getattr(definition, name)) for name in ("sources", "traits", "audiences", "destinations")}
+    if as_json:
+        output.emit([{"space": space, "warnings": definition.warnings} | counts])
+        return
+    for warning in definition.warnings:
+        output.errors.print(f"warning: {warning}", soft_wrap=True)
+    output.screen.print(f"{space}: {', '.join(f'{count} {name}' for name, count in counts.items())}")
+
+
+@click.command()
+@click.argument("space")
+@output.options
+def status(space: str, definitions: str, *, as_json: bool) -> None:
+    """Sources, the current run and its sizes, destinations and their last outcomes."""
+    rows = list(views.status(_open(space, definitions)))
+    if as_json:
+        output.emit(rows)
+        return
+    output.table("Sources", _about(rows, "source"))
+    for run in (row for row in rows if row["about"] == "run"):
+        output.screen.print(f"\n[bold]Run[/] {run['run_id']} as of {run['as_of']}")
+        output.table("Tables", [{"table": name, "rows": count} for name, count in run["tables"].items()])
+        output.table("Audiences", [{"audience": name, "members": count} for name, count in run["audiences"].items()])
+        output.table("Traits", [{"trait": name, "profiles": count} for name, count in run["traits"].items()])
+    output.table("Destinations", _about(rows, "destination"))
+
+
+def _about(rows: list[dict], about: str) -> list[dict]:
+    return [{name: each for name, each in row.items() if name != "about"} for row in rows if row["about"] == about]
+
+
+@click.command()
+@click.argument("space")
+@click.argument("identifier", metavar="TYPE:VALUE")
+@output.options
+def show(space: str, identifier: str, definitions: str, *, as_json: bool) -> None:
+    """A profile: identifiers, traits, audiences, latest events."""
+    id_type, colon, value = identifier.partition(":")
+    if not colon:
+        raise click.UsageError("write the identifier as TYPE:VALUE, such as email:jane@example.com")
+    found = views.show(_open(space, definitions), id_type, value)
+    if as_json:
+        output.emit([found])
+        return
+    output.screen.print(f"[bold]{found['profile_id']}[/] since {output.text(found['created_at'])}, run {found['run_id']}")
+    output.table("Identifiers", found["identifiers"])
+    output.table("Merged into it", found["merged"])
+    output.table("Traits", [{"trait": name, "value": value} for name, value in found["traits"].items()])
+    output.table("Custom traits", [{"trait": name, "value": value} for name, value in found["custom_traits"].items()])
+    output.table("Audiences", [{"audience": name, "entered_at": at} for name, at in found["audiences"].items()])
+    output.table("Latest events", found["events"])
+
+
+@click.command()
+@click.argument("space")
+@click.argument("key")
+@click.option("--as-of", metavar="T", help="Of the newest run of this instant or before; the current run otherwise.")
+@click.option("--format", "form", type=click.Choice(["ndjson", "csv", "parquet"]), help="Default: a table, or ndjson.")
+@click.option("--output", "file", type=click.Path(dir_okay=False, path_type=Path), help="A file; needed for parquet.")
+@output.options
+def members(  # noqa: PLR0913, each is an option
+    space: str, key: str, as_of: str | None, form: str | None, file: Path | None, definitions: str, *, as_json: bool
+) -> None:
+    """The members of an audience with their identifiers."""
+    moment = recompute.instant(as_of) if as_of else None
+    found = views.members(_open(space, definitions), key, moment)
+    if form == "parquet" and file is None:
+        raise click.UsageError("--format parquet needs --output FILE")
+    if form == "parquet":
+        found.write_parquet(file)
+    elif form == "csv":
+        output.write(found.with_columns(identifiers=_as_json(found)).write_csv(), file)
+    elif form == "ndjson" or as_json or file:
+        output.write("".join(output.line(row) for row in _rows(found)), file)
+    else:
+        output.table(f"{key}: {found.height:,} members, the first {SHOWN}", _rows(found.head(SHOWN)))
+
+
+def _rows(found: DataFrame) -> list[dict]:
+    return [
+        row | {"identifiers": {each["id_type"]: each["id_value"] for each in row["identifiers"] or ()}}
+        for row in found.iter_rows(named=True)
+    ]
+
+
+def _as_json(found: DataFrame) -> Series:
+    return Series([json.dumps(row["identifiers"], ensure_ascii=False) for row in _rows(found)], dtype=String)
+
+
+@click.command()
+@click.argument("space")
+@click.argument("key", required=False)
+@click.option("--query", "text", help="A query instead of a definition's key.")
+@output.options
+def preview(space: str, key: str | None, text: str | None, definitions: str, *, as_json: bool) -> None:
+    """Count and a sample of what a definition gives; nothing is written."""
+    if (key is None) == (text is None):
+        raise click.UsageError("give the key of a definition, or --query")
+    found = views.preview(_open(space, definitions), key, text)
+    if as_json:
+        output.emit([{"run_id": found.run_id, "count": found.count, "sample": found.sample, "scans": found.explanation}])
+        return
+    output.screen.print(f"[bold]{found.count:,}[/] profiles in run {found.run_id}")
+    output.table("Some of them", found.sample)
+    output.table("Scans", [{"event": name, "computes": "; ".join(each)} for name, each in found.explanation.items()])

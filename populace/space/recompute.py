@@ -1,0 +1,333 @@
+"""A run: every profile, trait and audience of a space as of one instant.
+
+A run is named after all it is made of, so its tables can be written in any number of attempts:
+the same name means the same bytes. It is readable once its manifest stands, and current once it is
+published.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+
+import polars as pl
+
+import populace
+from populace import audiences, identity, query, traits
+from populace.definitions import Audience, Trait
+from populace.errors import StaleError, UsageError
+from populace.events.slices import table_of
+from populace.lake import ledger, runs, tables
+from populace.lake.objects import read_json, write_json
+from populace.space.opening import OpenSpace
+from populace.space.schemas import LAKE, RUN
+
+KNOWN_IDS = ("user_id", "email", "android.idfa", "ios.idfa")  # A-73
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run that is being made.
+
+    `slices` are the ledger's entries by source and day; `before` is the published run it is
+    compared with, None for the first.
+    """
+
+    run_id: str
+    as_of: datetime
+    slices: dict[str, dict[str, dict]]
+    document: dict
+
+    @property
+    def before(self) -> str | None:
+        return self.document["before"]
+
+    @property
+    def entries(self) -> list[dict]:
+        """Every slice, by source and then day."""
+        return [entry for days in self.slices.values() for entry in days.values()]
+
+
+def instant(text: str) -> datetime:
+    """An ISO 8601 instant or a date; without a zone it is UTC."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        message = f"'{text}' is no instant; write it like 2026-09-23T14:00:00Z or 2026-09-23"
+        raise UsageError(message) from None
+    return found.replace(tzinfo=found.tzinfo or UTC).astimezone(UTC)
+
+
+def iso(moment: datetime) -> str:
+    """An instant as text that sorts in time."""
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
+
+
+# --- what a run is made of --------------------------------------------------------------------------
+
+
+def plan(space: OpenSpace, as_of: datetime, *, allow_stale: bool = False) -> Run:
+    """Name a run after everything it will be made of.
+
+    Raises
+    ------
+    StaleError
+        If a connected source is not completely replayed, unless `allow_stale`.
+    """
+    stale = [each.name for each in space.definition.sources if not _is_complete(space, each.name)]
+    if stale and not allow_stale:
+        message = (
+            f"{', '.join(stale)}: not completely replayed, so results would be stale; "
+            f"run `populace replay {space.definition.name}`, or pass --allow-stale"
+        )
+        raise StaleError(message)
+    slices = {each.name: ledger.entries(space.lake, each.name) for each in space.definition.sources}
+    document = {
+        "space": space.definition.name,
+        "as_of": iso(as_of),
+        "before": runs.before(space.lake, iso(as_of)),
+        "code": f"{populace.__version__}+{_code()}",
+        "definitions": _definitions(space),
+        "slices": {name: {day: each["fingerprint"] for day, each in days.items()} for name, days in slices.items()},
+        "stale": sorted(stale),
+    }
+    name = f"{as_of.astimezone(UTC):%Y%m%dT%H%M%SZ}-{ledger.fingerprint(document)[:12]}"
+    document["run_id"] = name
+    write_json(space.lake, f"runs/{name}/plan.json", document)
+    return Run(name, as_of, slices, document)
+
+
+def reopen(space: OpenSpace, run_id: str, *, strict: bool = True) -> Run:
+    """A run that was planned before, with the slices it was planned with.
+
+    Parameters
+    ----------
+    strict
+        Whether the lake must still be as it was planned; a look at what is there need not be.
+
+    Raises
+    ------
+    StaleError
+        If a slice has changed since: the tables would not be what their name says.
+    """
+    document = read_json(space.lake, f"runs/{run_id}/plan.json")
+    slices = {name: ledger.entries(space.lake, name) for name in document["slices"]}
+    found = {name: {day: each["fingerprint"] for day, each in days.items()} for name, days in slices.items()}
+    if strict and found != document["slices"]:
+        message = f"run {run_id}: the lake changed while it was computed; start it again"
+        raise StaleError(message)
+    return Run(run_id, instant(document["as_of"]), slices, document)
+
+
+def _is_complete(space: OpenSpace, source: str) -> bool:
+    return ledger.summary(space.lake, source).get("status") == "complete"
+
+
+@cache
+def _code() -> str:
+    """A hash of the engine's own source: edited code never passes its results for those of the old."""
+    here = Path(populace.__file__).parent
+    files = sorted(each for each in here.rglob("*") if each.suffix in (".py", ".lark"))
+    return hashlib.sha256(b"".join(each.read_bytes() for each in files)).hexdigest()[:8]
+
+
+def _definitions(space: OpenSpace) -> dict:
+    """What of the definitions enters the tables: not names, descriptions or where things are sent."""
+    definition = space.definition
+    identifiers = [{k: v for k, v in asdict(each).items() if k != "at"} for each in definition.identity.identifiers]
+    return {
+        "identity": ledger.fingerprint([identifiers, definition.identity.blocked]),
+        "traits": {each.key: query.fingerprint(each.query) for each in definition.traits},
+        "audiences": {
+            each.key: ledger.fingerprint([query.fingerprint(each.query), _anonymous(space, each)])
+            for each in definition.audiences
+        },
+    }
+
+
+def _anonymous(space: OpenSpace, audience: Audience) -> bool:
+    return space.definition.include_anonymous if audience.include_anonymous is None else audience.include_anonymous
+
+
+# --- stages -----------------------------------------------------------------------------------------
+
+
+def resolve_identities(space: OpenSpace, run: Run) -> dict[str, int]:
+    """Profiles, their identifiers, merges, links and custom traits."""
+    sightings, identifiers = (tables.read(space.lake, run.entries, kind) for kind in ("sightings", "identifiers"))
+    found = identity.resolve(
+        LAKE["sightings"].to_frame(eager=False) if sightings is None else sightings,
+        LAKE["identifiers"].to_frame(eager=False) if identifiers is None else identifiers,
+        space.definition.identity,
+        run.as_of,
+    )
+    resolved = {name: getattr(found, name) for name in ("profiles", "sightings", "external_ids", "merges")}
+    resolved["retired"] = identity.successors(_published_ids(space, run), found)
+    resolved["custom_traits"] = _custom_traits(space, run, found)
+    resolved["links"] = _links(space, run, found)
+    resolved["violations"] = RUN["violations"].to_frame()
+    for name, frame in resolved.items():
+        runs.write(space.lake, run.run_id, name, frame)
+    return {name: frame.height for name, frame in resolved.items()}
+
+
+def _published_ids(space: OpenSpace, run: Run) -> Iterable[str]:
+    """Every profile id that the run before knew."""
+    if run.before is None:
+        return []
+    known = [
+        runs.table(space.lake, run.before, name).select("profile_id") for name in ("profiles", "merges", "retired")
+    ]
+    return pl.concat(known).collect().get_column("profile_id")
+
+
+def _numbered(found: pl.DataFrame, resolved: pl.DataFrame) -> tuple[pl.LazyFrame, pl.LazyFrame]:
+    """(profile: u32, profile_id) and (sighting, profile): inside a run profiles are numbers."""
+    profiles = found.lazy().select("profile_id").sort("profile_id").with_row_index("profile")
+    return profiles, resolved.lazy().join(profiles, on="profile_id").select("sighting", "profile")
+
+
+def _custom_traits(space: OpenSpace, run: Run, found: identity.Resolution) -> pl.DataFrame:
+    long = tables.read(space.lake, run.entries, "custom_traits")
+    if long is None:
+        return RUN["custom_traits"].to_frame()
+    profiles, sightings = _numbered(found.profiles, found.sightings)
+    newest = traits.newest(long.join(sightings, on="sighting").drop("sighting"), run.as_of)
+    named = newest.lazy().join(profiles, on="profile").select("profile_id", "name", "value", "updated_at", "source")
+    return named.sort("profile_id", "name").collect()
+
+
+def _links(space: OpenSpace, run: Run, found: identity.Resolution) -> pl.DataFrame:
+    """Which profile was linked to which account, by its first Group call (I-71)."""
+    calls = tables.read(space.lake, run.entries, "links")
+    if calls is None:
+        return RUN["links"].to_frame()
+    placed = calls.filter(pl.col("timestamp") <= run.as_of).join(found.sightings.drop_nulls().lazy(), on="sighting")
+    return (
+        placed.sort("timestamp", "received_at", "message_id")
+        .unique(["profile_id", "group_id"], keep="first", maintain_order=True)
+        .select("profile_id", account_id="group_id", linked_at="timestamp", message_id="message_id")
+        .sort("profile_id", "account_id")
+        .collect()
+    )
+
+
+def compute_traits(space: OpenSpace, run: Run) -> dict[str, int]:
+    """Every reducer of every definition in one scan per event table, and from them the computed traits."""
+    names, values = reduced(space, run, [each.query for each in (*space.definition.traits, *space.definition.audiences)])
+    written = {"values": values, "traits": traits.compute(values, space.definition.traits)}
+    for name, frame in written.items():
+        by_id = frame.join(names, on="profile").select("profile_id", pl.exclude("profile", "profile_id"))
+        runs.write(space.lake, run.run_id, name, by_id.sort("profile_id"))
+    return {name: frame.height for name, frame in written.items()}
+
+
+def reduced(space: OpenSpace, run: Run, queries: list) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The reducers of some queries over the lake's events.
+
+    Returns
+    -------
+    profiles
+        (profile: u32, profile_id), one row per profile of the run.
+    values
+        (profile, one column per reducer), one row per profile that has any.
+    """
+    found, resolved = (runs.table(space.lake, run.run_id, name).collect() for name in ("profiles", "sightings"))
+    profiles, sightings = _numbered(found, resolved)
+    streams = {}
+    for name, needs in traits.requirements(queries).items():
+        columns = [f"p.{path}" for path in sorted(needs.properties)] + [f"c.{path}" for path in sorted(needs.contexts)]
+        slices = [each for each in run.entries if _reaches(each, needs, run.as_of)]
+        found = tables.events(space.lake, slices, table_of(name), columns)
+        if found is not None:
+            streams[name] = found.join(sightings, on="sighting")
+    return profiles.collect(), traits.reduce(streams, traits.reducers(queries), run.as_of)
+
+
+def _reaches(entry: dict, needs: traits.Needs, as_of: datetime) -> bool:
+    """Whether a slice can hold an event inside the widest window."""
+    if entry["least"] is None:
+        return False
+    reaches_back = needs.window is None or entry["greatest"] >= iso(as_of - needs.window)
+    return reaches_back and entry["least"] <= iso(as_of)
+
+
+def evaluate_audiences(space: OpenSpace, run: Run) -> dict[str, int]:
+    """Who is in each audience, since when, and what changed since the run before."""
+    members = members_of(space, run, space.definition.audiences)
+    before = _before(space, run)
+    entered = members.join(before, on=["audience", "profile_id"], how="left").with_columns(
+        pl.col("entered_at").fill_null(run.as_of)
+    )
+    memberships = entered.select("audience", "profile_id", "entered_at").sort("audience", "profile_id")
+    changed = audiences.changes(members, before.select("audience", "profile_id"))
+    runs.write(space.lake, run.run_id, "memberships", memberships)
+    runs.write(space.lake, run.run_id, "changes", changed)
+    return {"memberships": memberships.height, "changes": changed.height}
+
+
+def members_of(
+    space: OpenSpace, run: Run, wanted: tuple[Audience, ...], values: pl.DataFrame | None = None
+) -> pl.DataFrame:
+    """(audience, profile_id) of the members, by the tables of a run; `values` replaces the run's own."""
+    read = {
+        name: runs.table(space.lake, run.run_id, name).collect()
+        for name in ("profiles", "external_ids", "values", "traits", "custom_traits")
+    }
+    profiles = read["profiles"].select("profile_id").sort("profile_id").with_row_index("profile")
+    known = read["external_ids"].filter(pl.col("id_type").is_in(KNOWN_IDS)).select("profile_id").unique()
+    population = profiles.join(known.with_columns(has_known_id=True), on="profile_id", how="left").select(
+        "profile", pl.col("has_known_id").fill_null(value=False)
+    )
+    by_number = {name: read[name].join(profiles, on="profile_id").drop("profile_id") for name in read}
+    members = audiences.evaluate(
+        population,
+        by_number["values"] if values is None else values,
+        by_number["traits"],
+        by_number["custom_traits"],
+        wanted,
+        traits=space.definition.traits,
+        include_anonymous=space.definition.include_anonymous,
+    )
+    return members.join(profiles, on="profile").select("audience", "profile_id")
+
+
+def _before(space: OpenSpace, run: Run) -> pl.DataFrame:
+    """Members of the run before, under the ids their profiles have now: (audience, profile_id, entered_at)."""
+    if run.before is None:
+        return RUN["memberships"].to_frame()
+    leads = runs.table(space.lake, run.run_id, "retired").drop_nulls()
+    members = runs.table(space.lake, run.before, "memberships").join(leads, on="profile_id", how="left")
+    current = members.select("audience", pl.coalesce("successor", "profile_id").alias("profile_id"), "entered_at")
+    return current.group_by("audience", "profile_id").agg(pl.col("entered_at").min()).collect()
+
+
+def complete(space: OpenSpace, run: Run) -> dict:
+    """Write the manifest, which makes the run readable."""
+    counted = {name: runs.rows(space.lake, run.run_id, name) for name in (*RUN, "traits", "values")}
+    audience_sizes = runs.table(space.lake, run.run_id, "memberships").group_by("audience").len().collect()
+    sizes = {each.key: 0 for each in space.definition.audiences} | dict(audience_sizes.iter_rows())
+    trait_sizes = runs.table(space.lake, run.run_id, "traits").select(pl.exclude("profile_id").count()).collect()
+    document = run.document | {
+        "tables": counted,
+        "audiences": sizes,
+        "traits": trait_sizes.row(0, named=True) if space.definition.traits else {},
+    }
+    runs.complete(space.lake, run.run_id, document)
+    return document
+
+
+def publish(space: OpenSpace, run: Run) -> bool:
+    """Make the run the current one, unless one of a later instant is."""
+    return runs.publish(space.lake, run.run_id, iso(run.as_of))
+
+
+def named(space: OpenSpace, key: str) -> Trait | Audience:
+    """The trait or audience of that key; UsageError where there is neither."""
+    for each in (*space.definition.traits, *space.definition.audiences):
+        if each.key == key:
+            return each
+    message = f"no trait or audience '{key}' in space '{space.definition.name}'"
+    raise UsageError(message)

@@ -1,0 +1,240 @@
+"""Questions about a published run: what there is, who is in it, and what a definition would give."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+
+from populace import query, traits
+from populace.definitions import Audience, Destination, Trait
+from populace.errors import UsageError
+from populace.events import identifiers
+from populace.lake import ledger, runs, tables
+from populace.lake.delivery import Ledger
+from populace.space import recompute
+from populace.space.opening import OpenSpace
+
+LATEST_EVENTS = 10
+SAMPLE = 5
+
+
+def current(space: OpenSpace) -> str:
+    """The id of the published run; UsageError before the first."""
+    run_id = runs.current(space.lake)
+    if run_id is None:
+        message = f"space '{space.definition.name}' has no published run yet; run `populace recompute {space.definition.name}`"
+        raise UsageError(message)
+    return run_id
+
+
+def run_at(space: OpenSpace, as_of: datetime | None) -> str:
+    """The current run, or the newest complete one of `as_of` or before, backfilled ones included."""
+    if as_of is None:
+        return current(space)
+    paths = [each.path for each in space.lake.list("runs/") if each.path.endswith("/manifest.json")]
+    wanted = recompute.iso(as_of)
+    found = [manifest for path in paths if (manifest := runs.manifest(space.lake, path.split("/")[1]))["as_of"] <= wanted]
+    if not found:
+        message = f"no run as of {wanted} or before; make one with `populace backfill {space.definition.name}`"
+        raise UsageError(message)
+    return max(found, key=lambda each: (each["as_of"], each["run_id"] == runs.current(space.lake), each["run_id"]))["run_id"]
+
+
+# --- status -----------------------------------------------------------------------------------------
+
+
+def status(space: OpenSpace) -> Iterator[dict[str, Any]]:
+    """One row for each source, for the current run, and for each destination; `about` says which."""
+    for source in space.definition.sources:
+        yield _source_status(space, source.name)
+    run_id = runs.current(space.lake)
+    manifest = runs.manifest(space.lake, run_id) if run_id else None
+    if manifest:
+        kept = ("run_id", "as_of", "before", "stale", "tables", "audiences", "traits")
+        yield {"about": "run"} | {name: manifest[name] for name in kept}
+    for destination in space.definition.destinations:
+        yield _destination_status(space, destination)
+
+
+def _source_status(space: OpenSpace, name: str) -> dict[str, Any]:
+    found = ledger.summary(space.lake, name)
+    slices = [each for each in found.get("slices", {}).values() if each["least"]]
+    return {
+        "about": "source",
+        "source": name,
+        "status": found.get("status", "pending"),
+        "since": found.get("since"),
+        "days": len(slices),
+        "first_event": min((each["least"] for each in slices), default=None),
+        "last_event": max((each["greatest"] for each in slices), default=None),
+        **found.get("rows", {}),
+        "reasons": reasons(found),
+    }
+
+
+def reasons(summary: dict) -> dict[str, int]:
+    """How many rows of a source were rejected, by reason code."""
+    counted: dict[str, int] = {}
+    for entry in summary.get("slices", {}).values():
+        for reason, count in entry["reasons"].items():
+            counted[reason] = counted.get(reason, 0) + count
+    return dict(sorted(counted.items()))
+
+
+def _destination_status(space: OpenSpace, destination: Destination) -> dict[str, Any]:
+    about = {"about": "destination", "destination": destination.name, "kind": destination.kind}
+    if not destination.enabled:
+        return about | {"status": "disabled"}
+    return about | (Ledger(space.lake, destination.name).report() or {"status": "never synced"})
+
+
+# --- one profile ------------------------------------------------------------------------------------
+
+
+def show(space: OpenSpace, id_type: str, value: str) -> dict[str, Any]:
+    """Everything known of the profile that holds an identifier: `profile_id:use_…` works as well.
+
+    Raises
+    ------
+    UsageError
+        If no profile of the current run holds it.
+    """
+    run_id = current(space)
+    profile_id = _profile_with(space, run_id, id_type, value)
+
+    def rows(name: str) -> pl.DataFrame:
+        return runs.table(space.lake, run_id, name).filter(pl.col("profile_id") == profile_id).collect()
+
+    computed = rows("traits").drop("profile_id").rows(named=True)
+    return {
+        "run_id": run_id,
+        "profile_id": profile_id,
+        "created_at": rows("profiles").get_column("created_at").item(),
+        "identifiers": rows("external_ids").select("id_type", "id_value", "added_at", "source").rows(named=True),
+        "merged": runs.table(space.lake, run_id, "merges")
+        .filter(pl.col("canonical_id") == profile_id)
+        .select("profile_id", "merged_at")
+        .collect()
+        .rows(named=True),
+        "traits": {name: each for name, each in (computed[0] if computed else {}).items() if each is not None},
+        "custom_traits": dict(rows("custom_traits").select("name", "value").iter_rows()),
+        "audiences": dict(rows("memberships").select("audience", "entered_at").iter_rows()),
+        "events": _latest_events(space, run_id, rows("sightings").get_column("sighting")),
+    }
+
+
+def _profile_with(space: OpenSpace, run_id: str, id_type: str, value: str) -> str:
+    if id_type == "profile_id":
+        wanted, known = (pl.col("profile_id") == value), runs.table(space.lake, run_id, "profiles")
+    else:
+        same = pl.col("id_value") == _normalised(space, id_type, value)
+        wanted, known = (pl.col("id_type") == id_type) & same, runs.table(space.lake, run_id, "external_ids")
+    found = known.filter(wanted).select("profile_id").collect()
+    if found.is_empty():
+        # Not the value itself: messages may end in logs.
+        message = f"no profile of the current run has that {id_type}"
+        raise UsageError(message)
+    return found.item()
+
+
+def _normalised(space: OpenSpace, id_type: str, value: str) -> str:
+    for rule in space.definition.identity.identifiers:
+        if rule.id_type == id_type:
+            return identifiers.normalised(pl.Series([value]), rule).item()
+    known = ", ".join(each.id_type for each in space.definition.identity.identifiers)
+    message = f"no identifier '{id_type}' in space '{space.definition.name}'; there is {known}, profile_id"
+    raise UsageError(message)
+
+
+def _latest_events(space: OpenSpace, run_id: str, sightings: pl.Series) -> list[dict[str, Any]]:
+    run = recompute.reopen(space, run_id, strict=False)
+    named = {each["table"] for entry in run.entries for each in entry["outputs"] if each["kind"] == "events"}
+    streams = [
+        frame.filter(pl.col("sighting").is_in(sightings.implode()) & (pl.col("timestamp") <= run.as_of))
+        .select(pl.lit(table).alias("event"), "timestamp", "source", "received_at", "message_id")
+        for table in sorted(named)
+        if (frame := tables.events(space.lake, run.entries, table, [])) is not None
+    ]
+    if not streams:
+        return []
+    order = ["timestamp", "received_at", "message_id"]
+    latest = pl.concat(streams).sort(order, descending=True).head(LATEST_EVENTS)
+    return latest.select("event", "timestamp", "source").collect().rows(named=True)
+
+
+# --- members and previews -----------------------------------------------------------------------------
+
+
+def members(space: OpenSpace, key: str, as_of: datetime | None = None) -> pl.DataFrame:
+    """(audience, profile_id, entered_at, identifiers), one row per member; identifiers by type."""
+    run_id = run_at(space, as_of)
+    sizes = runs.manifest(space.lake, run_id)["audiences"]  # type: ignore[index]
+    if key not in sizes:
+        message = f"run {run_id} has no audience '{key}'; it has {', '.join(sorted(sizes)) or 'none'}"
+        raise UsageError(message)
+    found = runs.table(space.lake, run_id, "memberships").filter(pl.col("audience") == key)
+    known = runs.table(space.lake, run_id, "external_ids").select("profile_id", "id_type", "id_value")
+    types = known.group_by("profile_id", "id_type").agg(pl.col("id_value").sort())
+    by_profile = types.sort("id_type").group_by("profile_id", maintain_order=True).agg(
+        identifiers=pl.struct("id_type", "id_value")
+    )
+    return found.join(by_profile, on="profile_id", how="left").sort("profile_id").collect()
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a definition gives over the current run's profiles: how many, some of them, and how."""
+
+    run_id: str
+    count: int
+    sample: list[dict[str, Any]]
+    explanation: dict[str, list[str]]
+
+
+def preview(space: OpenSpace, key: str | None = None, text: str | None = None) -> Preview:
+    """Compute a definition without writing anything.
+
+    Parameters
+    ----------
+    key
+        A trait or audience of the space.
+    text
+        A query instead, of either kind.
+    """
+    definition = recompute.named(space, key) if key else _definition(text or "")
+    run = recompute.reopen(space, current(space), strict=False)
+    if isinstance(definition, Trait):
+        return _preview_trait(space, run, definition)
+    return _preview_audience(space, run, definition)
+
+
+def _definition(text: str) -> Trait | Audience:
+    """A query as a trait or, where it is true or false, as an audience."""
+    try:
+        return Trait("preview", query.parse_trait(text))
+    except query.QueryError as as_trait:
+        try:
+            return Audience("preview", query.parse_audience(text))
+        except query.QueryError as as_audience:
+            problem = max(as_trait, as_audience, key=lambda each: (each.line, each.column))
+            message = f"query: line {problem.line}, column {problem.column}: {problem}"
+            raise UsageError(message) from None
+
+
+def _preview_trait(space: OpenSpace, run: recompute.Run, trait: Trait) -> Preview:
+    profiles, values = recompute.reduced(space, run, [trait.query])
+    found = traits.compute(values, [trait]).join(profiles, on="profile").select("profile_id", trait.key)
+    present = found.drop_nulls().sort("profile_id")
+    sample = present.head(SAMPLE).rename({trait.key: "value"}).rows(named=True)
+    return Preview(run.run_id, present.height, sample, traits.explain([trait.query]))
+
+
+def _preview_audience(space: OpenSpace, run: recompute.Run, audience: Audience) -> Preview:
+    audiences = tuple({each.key: each for each in (*space.definition.audiences, audience)}.values())
+    queries = [each.query for each in (*space.definition.traits, *audiences)]
+    _, values = recompute.reduced(space, run, queries)
+    found = recompute.members_of(space, run, audiences, values).filter(pl.col("audience") == audience.key)
+    sample = found.select("profile_id").head(SAMPLE).rows(named=True)
+    return Preview(run.run_id, found.height, sample, traits.explain([audience.query]))

@@ -1,0 +1,1 @@
+"""The edge: clock, network, retries, limits, progress and counts around the engine's steps."""

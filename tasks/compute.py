@@ -1,0 +1,64 @@
+"""The tasks of a run: name it, compute its tables, publish it. Each reads and writes the lake."""
+
+from datetime import datetime
+
+from prefect import get_run_logger, task
+
+from populace.lake import runs
+from populace.space import recompute
+from tasks import progress, report
+from tasks.edge import opened
+
+
+@task
+def plan_run(space: str, as_of: datetime, definitions: str, *, allow_stale: bool = False) -> str:
+    """Name the run after everything it is made of; returns its id."""
+    return recompute.plan(opened(space, definitions), as_of, allow_stale=allow_stale).run_id
+
+
+@task
+def resolve_identities(space: str, run_id: str, definitions: str) -> None:
+    """Profiles, identifiers, merges and custom traits of a run."""
+    _stage("identity", recompute.resolve_identities, space, run_id, definitions)
+
+
+@task
+def compute_traits(space: str, run_id: str, definitions: str) -> None:
+    """Every computed trait of a run, in one scan per event table."""
+    _stage("traits", recompute.compute_traits, space, run_id, definitions)
+
+
+@task
+def evaluate_audiences(space: str, run_id: str, definitions: str) -> None:
+    """Who is in each audience of a run, and what changed."""
+    _stage("audiences", recompute.evaluate_audiences, space, run_id, definitions)
+
+
+@task
+def publish_run(space: str, run_id: str, definitions: str) -> bool:
+    """Write the manifest and make the run current; returns whether it is."""
+    opening = opened(space, definitions)
+    run = recompute.reopen(opening, run_id)
+    manifest = runs.manifest(opening.lake, run_id) or recompute.complete(opening, run)
+    is_current = recompute.publish(opening, run)
+    get_run_logger().info("%s is %s", run_id, "current" if is_current else "history: a later run is current")
+    report.published(space, manifest, is_current=is_current)
+    return is_current
+
+
+@task
+def complete_run(space: str, run_id: str, definitions: str) -> None:
+    """Write the manifest of a run that is history: readable, never current."""
+    opening = opened(space, definitions)
+    recompute.complete(opening, recompute.reopen(opening, run_id))
+
+
+def _stage(name: str, stage, space: str, run_id: str, definitions: str) -> None:  # noqa: ANN001
+    opening = opened(space, definitions)
+    if runs.manifest(opening.lake, run_id):
+        get_run_logger().info("%s is complete already", run_id)
+        return
+    progress.report(name, 0, 1)
+    counted = stage(opening, recompute.reopen(opening, run_id))
+    progress.report(name, 1, 1)
+    get_run_logger().info("%s", ", ".join(f"{count} {table}" for table, count in counted.items()))

@@ -1,0 +1,57 @@
+"""What people see of a run in Prefect: tables and a page of numbers, no personal data in any of them."""
+
+from typing import Any
+
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+
+from populace.errors import PopulaceError
+
+
+def is_transient(_task: Any, _run: Any, state: Any) -> bool:
+    """Try again what the network did; what a person must mend stays as it is."""
+    return not isinstance(state.result(raise_on_failure=False), PopulaceError)
+
+
+def replayed(space: str, summaries: dict[str, dict]) -> None:
+    """A table of what each source holds."""
+    rows = [
+        {"source": name, "status": found["status"], "since": found["since"], "slices": len(found["slices"])}
+        | found["rows"]
+        | {"rejected because": _reasons(found)}
+        for name, found in summaries.items()
+    ]
+    create_table_artifact(rows, key=f"{_key(space)}-replay", description="Rows of the lake by source")
+
+
+def _reasons(found: dict) -> str:
+    counted: dict[str, int] = {}
+    for entry in found["slices"].values():
+        for reason, count in entry["reasons"].items():
+            counted[reason] = counted.get(reason, 0) + count
+    return ", ".join(f"{reason} {count}" for reason, count in sorted(counted.items()))
+
+
+def published(space: str, manifest: dict, *, is_current: bool) -> None:
+    """A page about a run: what it was made of and what it holds."""
+    lines = [
+        f"# Run {manifest['run_id']}",
+        f"Space `{space}` as of {manifest['as_of']}; {'current' if is_current else 'history'}.",
+        _table("Audience", manifest["audiences"]),
+        _table("Trait", manifest["traits"]),
+        _table("Table", manifest["tables"]),
+    ]
+    create_markdown_artifact("\n\n".join(lines), key=f"{_key(space)}-run", description=manifest["run_id"])
+
+
+def _table(title: str, counts: dict[str, int]) -> str:
+    rows = "\n".join(f"| {name} | {count:,} |" for name, count in counts.items())
+    return f"| {title} | Rows |\n|---|--:|\n{rows}"
+
+
+def synced(space: str, summaries: list[dict]) -> None:
+    """A table of what became of every record, by destination."""
+    create_table_artifact(summaries, key=f"{_key(space)}-sync", description="Outcome of every record")
+
+
+def _key(space: str) -> str:
+    return f"populace-{space.replace('_', '-')}"

@@ -1,0 +1,63 @@
+"""Starting a flow in this process, without any server set up beforehand, and telling how it ended."""
+
+import importlib
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from prefect import Flow, State
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+from populace.errors import PopulaceError
+
+DONE, FAILED, IN_PART = 0, 1, 3
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a flow ended: the exit code it means, and one message for each thing that failed."""
+
+    exit_code: int
+    messages: tuple[str, ...] = ()
+
+
+def start(name: str, parameters: dict[str, Any]) -> Ending:
+    """Run the flow `flows.<name>.<name>` here and now."""
+    flow: Flow = getattr(importlib.import_module(f"flows.{name}"), name)
+    _keep_tracebacks_off_the_terminal()
+    # A run in the foreground needs no heartbeat, and stopping one takes a second a flow.
+    with temporary_settings(updates={PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        return ending(flow(**parameters, return_state=True))
+
+
+def ending(state: State) -> Ending:
+    """What a final state means: all done, nothing done, or some parts of several failed."""
+    if state.is_completed():
+        return Ending(DONE)
+    causes = list(dict.fromkeys(_causes(state)))
+    messages = tuple(_message(each) for each in causes)
+    # A flow that returned the states of its parts has come to its end.
+    result = state.result(raise_on_failure=False)
+    return Ending(FAILED if isinstance(result, BaseException) else IN_PART, messages)
+
+
+def _causes(state: Any) -> Iterator[BaseException]:
+    result = state.result(raise_on_failure=False) if isinstance(state, State) else state
+    if isinstance(result, BaseException):
+        yield result
+    for each in result if isinstance(result, list | tuple | set) else [result]:
+        if isinstance(each, State) and each is not state and not each.is_completed():
+            yield from _causes(each)
+
+
+def _message(cause: BaseException) -> str:
+    return str(cause) if isinstance(cause, PopulaceError) else f"{type(cause).__name__}: {cause}"
+
+
+def _keep_tracebacks_off_the_terminal() -> None:
+    """Prefect's records still go to its database; the terminal gets one message at the end."""
+    for name in ("prefect", "prefect.flow_runs", "prefect.task_runs", "prefect.server"):
+        for handler in logging.getLogger(name).handlers:
+            if isinstance(handler, logging.StreamHandler):
+                handler.setLevel(logging.CRITICAL)

@@ -1,0 +1,468 @@
+"""Deliveries to a strict receiver that can misbehave: afterwards it holds what is desired, or the report says what not.
+
+The receiver knows nothing of our code: it checks the signature over the bytes it got, refuses what it does not know,
+ignores a messageId it has seen, and keeps the last value of every key of every person.
+"""
+
+import hashlib
+import hmac
+import json
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from populace.definitions import Destination
+from populace.errors import Refused, Transient, UsageError
+from populace.space import OpenSpace
+from tasks.delivery import deliver, failure
+from tasks.sending import Pace
+from tests.deliveries import QUICK, ledger, open_space, outcomes, publish, send
+
+SECRET = "correct-horse"
+FIELDS = {"type", "userId", "messageId", "timestamp", "traits", "context", "integrations"}
+
+Answer = tuple[int, dict[str, str], bytes]
+
+
+@dataclass
+class Receiver:
+    """What the other side knows, and how it will behave.
+
+    `script` holds what to do with the next requests, one entry each: a status; (status, headers); 'reset' to close
+    the connection after storing; 'lost' to store and answer 500. `poison` are user ids it finds invalid.
+    """
+
+    url: str = ""
+    secret: str = SECRET
+    held: dict[str, dict[str, Any]] = field(default_factory=dict)
+    seen: set[str] = field(default_factory=set)
+    script: list[Any] = field(default_factory=list)
+    poison: set[str] = field(default_factory=set)
+    partial: bool = False  # answers 207 and names the poisonous ones
+    requests: list[list[str]] = field(default_factory=list)
+    under_way: int = 0
+    most_under_way: int = 0
+
+    def answer(self, headers: Any, body: bytes) -> Answer | None:
+        """Status, headers and body to answer with; None to say nothing at all."""
+        if not self.is_signed(headers, body):
+            return 401, {}, b""
+        calls = json.loads(body)
+        self.requests.append([each["messageId"] for each in calls])
+        planned = self.script.pop(0) if self.script else 200
+        if planned in ("reset", "lost"):
+            self.store(calls)
+            return None if planned == "reset" else (500, {}, b"")
+        status, more = planned if isinstance(planned, tuple) else (planned, {})
+        if status >= 300:
+            return status, more, b""
+        bad = [at for at, each in enumerate(calls) if self.is_wrong(each)]
+        if bad and not self.partial:
+            return 400, {}, b"one of them is wrong"
+        self.store([each for at, each in enumerate(calls) if at not in bad])
+        results = [{"index": at, "status": 422} for at in bad]
+        return (207, {}, json.dumps({"results": results}).encode()) if bad else (200, {}, b"ok")
+
+    def is_signed(self, headers: Any, body: bytes) -> bool:
+        stamp, _, code = headers["X-Signature-256"].partition(",v1=")
+        at = stamp.removeprefix("t=")
+        sound = hmac.new(self.secret.encode(), f"{at}.".encode() + body, hashlib.sha256).hexdigest()
+        compatible = hmac.new(self.secret.encode(), body, hashlib.sha1).hexdigest()
+        is_fresh = abs(time.time() - int(at)) < 300
+        return is_fresh and hmac.compare_digest(code, sound) and headers["X-Signature"] == compatible
+
+    def is_wrong(self, call: dict[str, Any]) -> bool:
+        personas = call["context"]["personas"]
+        is_known = set(call) <= FIELDS and personas["computation_class"] in {"trait", "audience"}
+        return not is_known or call["userId"] in self.poison
+
+    def store(self, calls: list[dict[str, Any]]) -> None:
+        for call in calls:
+            if call["messageId"] not in self.seen:
+                self.seen.add(call["messageId"])
+                self.held.setdefault(call["userId"], {}).update(call["traits"])
+
+    def values(self, key: str) -> dict[str, Any]:
+        """Each person's value of a key, where there is one: not null, and not the false of a former member."""
+        return {user: held[key] for user, held in self.held.items() if held.get(key) not in {None, False}}
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    state = Receiver()
+    lock = threading.Lock()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # else every answer waits 40 ms for an acknowledgement
+
+        def do_POST(self) -> None:
+            with lock:
+                state.under_way += 1
+                state.most_under_way = max(state.most_under_way, state.under_way)
+            answer = state.answer(self.headers, self.rfile.read(int(self.headers["Content-Length"])))
+            with lock:
+                state.under_way -= 1
+            if answer is None:
+                self.connection.shutdown(socket.SHUT_RDWR)
+                self.close_connection = True
+                return
+            status, headers, body = answer
+            self.send_response(status)
+            for name, value in {**headers, "Content-Length": str(len(body))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing on standard error."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        state.url = f"http://127.0.0.1:{server.server_address[1]}/in"
+        yield state
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def space(tmp_path: Path, receiver: Receiver) -> OpenSpace:
+    """Twenty people with a plan, the first ten of them buyers; five records a request."""
+    settings = {"url": "${HOOK_URL}", "secret": "${HOOK_SECRET:-correct-horse}", "batch_size": "5"}
+    opened = open_space(tmp_path, Destination("hook", "webhook", tuple(settings.items())), "plan", "buyers")
+    publish(opened, 1, plans(20), {"buyers": USERS[:10]})
+    return opened
+
+
+USERS = [f"u{each:02d}" for each in range(100)]
+
+
+def plans(count: int, value: str = "gold") -> dict[str, list]:
+    return {"profile_id": USERS[:count], "plan": [value] * count}
+
+
+def sync(space: OpenSpace, receiver: Receiver, **options: Any) -> dict[str, Any]:
+    return send(space, environ={"HOOK_URL": receiver.url}, **options)
+
+
+def assert_equal(receiver: Receiver, count: int = 20, buyers: int = 10, value: str = "gold") -> None:
+    assert receiver.values("plan") == dict.fromkeys(USERS[:count], value)
+    assert receiver.values("buyers") == dict.fromkeys(USERS[:buyers], True)
+
+
+# --- differences ------------------------------------------------------------------------------
+
+
+def test_first_sync_sends_everything_and_the_second_nothing(space: OpenSpace, receiver: Receiver):
+    summary = sync(space, receiver)
+    assert summary["status"] == "success"
+    assert outcomes(summary) == {"delivered": 30}
+    assert_equal(receiver)
+    assert [len(each) for each in receiver.requests] == [5] * 6
+    assert outcomes(sync(space, receiver)) == {"unchanged": 30}
+    assert len(receiver.requests) == 6
+
+
+def test_only_differences_are_sent(space: OpenSpace, receiver: Receiver):
+    sync(space, receiver)
+    changed = {"profile_id": USERS[:20], "plan": ["silver"] + ["gold"] * 18 + [None]}
+    publish(space, 2, changed, {"buyers": USERS[2:11]}, {each: each for each in USERS[:20]})
+    summary = sync(space, receiver)
+    # A plan changed and one was lost; two members left and one came.
+    assert outcomes(summary) == {"delivered": 5, "unchanged": 26}
+    assert (summary["to_set"], summary["to_remove"]) == (2, 3)
+    assert receiver.held["u00"] == {"plan": "silver", "buyers": False}
+    assert receiver.held["u19"] == {"plan": None}
+
+
+def test_profile_without_identifier_is_counted(space: OpenSpace, receiver: Receiver):
+    publish(space, 2, plans(3), people={"u00": "u00", "u01": ("anonymous_id", "a")})
+    summary = sync(space, receiver)
+    assert outcomes(summary) == {"delivered": 1, "no_identifier": 2}
+
+
+def test_dry_run_sends_and_writes_nothing(space: OpenSpace, receiver: Receiver):
+    summary = sync(space, receiver, dry_run=True)
+    assert summary["status"] == "dry_run"
+    assert (summary["set"], summary["to_send"]) == (30, 30)
+    assert receiver.requests == []
+    assert space.lake.list("ledger/") == []
+
+
+def test_resync_sends_everything_again_under_new_message_ids(space: OpenSpace, receiver: Receiver):
+    sync(space, receiver)
+    receiver.held.clear()
+    assert outcomes(sync(space, receiver, resync=True)) == {"delivered": 30}
+    assert_equal(receiver)
+
+
+def test_disabled_destination_gets_nothing_and_the_summary_says_so(tmp_path: Path, receiver: Receiver):
+    off = Destination("hook", "webhook", (("url", receiver.url), ("secret", SECRET)), enabled=False)
+    opened = open_space(tmp_path, off, "plan")
+    publish(opened, 1, plans(3))
+    assert sync(opened, receiver)["status"] == "disabled"
+    assert receiver.requests == []
+
+
+# --- mischief ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        [500, 503, 502, 500],
+        ["reset", "reset", 200, "reset"],
+        ["lost", 200, "lost"],
+        [(429, {"Retry-After": "0"})] * 5,
+        [(503, {"Retry-After": "0"}), 408, 423],
+        [429, 429],
+    ],
+    ids=["500 burst", "reset after reading", "stored and 500", "throttled", "mixed", "throttled without a hint"],
+)
+def test_passing_mischief_ends_in_the_desired_state(space: OpenSpace, receiver: Receiver, script: list):
+    receiver.script = list(script)
+    assert sync(space, receiver)["status"] == "success"
+    assert_equal(receiver)
+    assert receiver.most_under_way == 1
+    assert outcomes(sync(space, receiver)) == {"unchanged": 30}
+
+
+def test_repeated_request_carries_the_same_message_ids(space: OpenSpace, receiver: Receiver):
+    receiver.script = ["reset", 500]
+    sync(space, receiver)
+    assert receiver.requests[0] == receiver.requests[1] == receiver.requests[2]
+
+
+def test_retry_after_is_waited_for(space: OpenSpace, receiver: Receiver):
+    receiver.script = [(429, {"Retry-After": "1"})]
+    start = time.monotonic()
+    assert sync(space, receiver, pace=Pace(window=5, first=0.001))["status"] == "success"
+    assert time.monotonic() - start >= 1
+
+
+def test_a_wait_longer_than_the_window_leaves_the_rest_for_the_next_run(space: OpenSpace, receiver: Receiver):
+    receiver.script = [200, (429, {"Retry-After": "3600"})]
+    summary = sync(space, receiver)
+    assert outcomes(summary) == {"delivered": 5, "throttled": 25}
+    assert summary["status"] == "partial"
+    assert isinstance(failure(summary), Transient)
+    assert len(receiver.requests) == 2
+    assert outcomes(sync(space, receiver)) == {"delivered": 25, "unchanged": 5}
+    assert_equal(receiver)
+
+
+def test_an_outage_longer_than_the_window_needs_nothing_special(space: OpenSpace, receiver: Receiver):
+    receiver.script = [200, *[500] * 100_000]
+    summary = sync(space, receiver)
+    assert outcomes(summary) == {"delivered": 5, "transient": 25}
+    receiver.script = []
+    assert outcomes(sync(space, receiver)) == {"delivered": 25, "unchanged": 5}
+    assert_equal(receiver)
+
+
+def test_nobody_listening(space: OpenSpace, receiver: Receiver):
+    summary = send(space, environ={"HOOK_URL": "http://127.0.0.1:1/in"})
+    assert outcomes(summary) == {"transient": 30}
+    assert "cannot connect" in summary["reason"]
+    # Nothing was on the wire, so nothing is in doubt.
+    assert ledger(space).acknowledged().is_empty()
+
+
+def test_what_may_have_arrived_is_taken_back_when_it_is_no_longer_desired(space: OpenSpace, receiver: Receiver):
+    receiver.script = ["lost"] * 100_000
+    assert outcomes(sync(space, receiver)) == {"transient": 30}
+    assert len(receiver.values("plan")) > 0
+    receiver.script = []
+    publish(space, 2, plans(0))
+    sync(space, receiver)
+    assert receiver.values("plan") == {}
+    assert receiver.values("buyers") == {}
+    assert outcomes(sync(space, receiver)) == {}
+
+
+# --- bad records ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("partial", [False, True], ids=["found by halving", "named in a 207"])
+def test_poisonous_records_are_found_and_named(space: OpenSpace, receiver: Receiver, partial: bool):
+    receiver.poison, receiver.partial = {"u03", "u17"}, partial
+    summary = sync(space, receiver)
+    assert outcomes(summary) == {"delivered": 27, "invalid": 3}
+    assert failure(summary) is None
+    assert set(receiver.values("plan")) == set(USERS[:20]) - receiver.poison
+    letters = ledger(space).letters()
+    assert sorted(letters.select("id_value", "key").rows()) == [("u03", "buyers"), ("u03", "plan"), ("u17", "plan")]
+    assert all("422" in reason or "400" in reason for reason in letters["reason"])
+
+
+def test_parked_record_goes_again_only_when_its_value_changes(space: OpenSpace, receiver: Receiver):
+    receiver.poison = {"u03"}
+    sync(space, receiver)
+    receiver.poison, before = set(), len(receiver.requests)
+    assert outcomes(sync(space, receiver)) == {"invalid": 2, "unchanged": 28}
+    assert len(receiver.requests) == before
+    publish(space, 2, plans(20, "silver"), {"buyers": USERS[:10]})
+    assert outcomes(sync(space, receiver)) == {"delivered": 20, "invalid": 1, "unchanged": 9}
+    assert receiver.values("plan")["u03"] == "silver"
+    assert ledger(space).letters()["key"].to_list() == ["buyers"]
+
+
+def test_when_most_is_invalid_the_destination_is_held_and_nobody_parked(tmp_path: Path, receiver: Receiver):
+    settings = (("url", receiver.url), ("secret", SECRET))
+    opened = open_space(tmp_path, Destination("hook", "webhook", settings), "plan")
+    people = [f"u{each}" for each in range(5_000)]
+    publish(opened, 1, {"profile_id": people, "plan": ["gold"] * 5_000})
+    receiver.poison = set(people)
+    summary = sync(opened, receiver)
+    assert summary["status"] == "held"
+    assert outcomes(summary) == {"refused": 5_000}
+    assert len(receiver.requests) < 250
+    receiver.poison = set()
+    assert outcomes(sync(opened, receiver)) == {"delivered": 5_000}
+
+
+def test_a_call_over_32_kilobytes_is_counted_and_not_sent(space: OpenSpace, receiver: Receiver):
+    publish(space, 2, {"profile_id": USERS[:2], "plan": ["x" * 40_000, "gold"]})
+    summary = sync(space, receiver)
+    assert outcomes(summary) == {"delivered": 1, "too_large": 1}
+    assert outcomes(sync(space, receiver)) == {"unchanged": 1, "too_large": 1}
+
+
+# --- held -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 410, 302])
+def test_refusal_holds_the_destination_after_one_request(space: OpenSpace, receiver: Receiver, status: int):
+    receiver.script = [200, (status, {"Location": receiver.url})]
+    summary = sync(space, receiver)
+    assert summary["status"] == "held"
+    assert str(status) in summary["reason"]
+    assert outcomes(summary) == {"delivered": 5, "refused": 25}
+    assert isinstance(failure(summary), Refused)
+    assert len(receiver.requests) == 2
+    assert outcomes(sync(space, receiver)) == {"delivered": 25, "unchanged": 5}
+
+
+def test_wrong_secret_is_refused_and_appears_nowhere(space: OpenSpace, receiver: Receiver, caplog: Any):
+    caplog.set_level("DEBUG")
+    summary = sync(space, receiver, secret={"HOOK_SECRET": "hunter2"}.get)
+    assert summary["status"] == "held"
+    everything = caplog.text + json.dumps(summary) + json.dumps(ledger(space).report()) + str(failure(summary))
+    assert "hunter2" not in everything
+    assert all(user not in everything for user in USERS[:20])
+
+
+def test_missing_variable_is_named(space: OpenSpace):
+    summary = send(space, environ={})
+    assert summary["status"] == "held"
+    assert "HOOK_URL is not set" in summary["reason"]
+    assert "hook-url" in summary["reason"]
+    assert outcomes(summary) == {"refused": 30}
+
+
+def test_environment_comes_before_secret_blocks_and_defaults(space: OpenSpace, receiver: Receiver):
+    asked = Counter[str]()
+
+    def secret(name: str) -> str | None:
+        asked[name] += 1
+        return receiver.url if name == "HOOK_URL" else None
+
+    assert send(space, environ={"HOOK_SECRET": SECRET}, secret=secret)["status"] == "success"
+    assert asked == {"HOOK_URL": 1}
+
+
+def test_unknown_destination_and_missing_run_are_errors_of_use(tmp_path: Path, space: OpenSpace):
+    with pytest.raises(UsageError, match="no destination 'crm' in space 'dev'; there is hook"):
+        deliver(space, "crm", environ={})
+    unpublished = open_space(tmp_path / "empty", Destination("hook", "webhook"), "plan")
+    with pytest.raises(UsageError, match="no published run"):
+        send(unpublished)
+
+
+# --- kills ------------------------------------------------------------------------------------
+
+
+class Killed(BaseException):
+    """What a killed process looks like from inside: nothing after it runs."""
+
+
+def kill_after(count: int) -> Callable[[int, int], None]:
+    def progress(done: int, due: int) -> None:
+        if done >= count:
+            raise Killed
+
+    return progress
+
+
+@pytest.fixture
+def many(tmp_path: Path, receiver: Receiver) -> OpenSpace:
+    """4,000 people, 1,000 records a request: an outcome is written to the ledger after each."""
+    settings = (("url", receiver.url), ("secret", SECRET))
+    opened = open_space(tmp_path, Destination("hook", "webhook", settings), "plan")
+    publish(opened, 1, {"profile_id": [f"u{each}" for each in range(4_000)], "plan": ["gold"] * 4_000})
+    return opened
+
+
+@pytest.mark.parametrize("killed_at", [1, 1_001, 3_001])
+def test_a_kill_between_request_and_ledger_sends_the_same_ids_again(
+    many: OpenSpace, receiver: Receiver, killed_at: int
+):
+    with pytest.raises(Killed):
+        sync(many, receiver, progress=kill_after(killed_at))
+    written = sum(each.height for each in ledger(many).batches())
+    interrupted = receiver.requests[-1]
+    assert written == killed_at - killed_at % 1_000
+    summary = sync(many, receiver)
+    assert (summary["unchanged"], summary["delivered"]) == (written, 4_000 - written)
+    assert receiver.requests.count(interrupted) == 2
+    assert len(receiver.seen) == 4_000
+    assert outcomes(sync(many, receiver)) == {"unchanged": 4_000}
+
+
+def test_a_kill_then_another_run_takes_back_what_was_under_way(many: OpenSpace, receiver: Receiver):
+    with pytest.raises(Killed):
+        sync(many, receiver, progress=kill_after(2_000))
+    publish(many, 2, {"profile_id": ["u1"], "plan": ["silver"]})
+    sync(many, receiver)
+    assert receiver.values("plan") == {"u1": "silver"}
+    assert outcomes(sync(many, receiver)) == {"unchanged": 1}
+
+
+def test_a_kill_at_any_step_of_folding_loses_nothing(many: OpenSpace, receiver: Receiver):
+    """What is left behind at each step of the fold, as if it had stopped there."""
+    with pytest.raises(Killed):
+        sync(many, receiver, progress=kill_after(3_500))
+    root = many.lake
+    left = {each.path: root.read(each.path) for each in root.list("ledger/")}
+    assert outcomes(sync(many, receiver))["delivered"] == 4_000 - 3_000
+    # Folded, but neither the list of what was to be sent nor the batches are gone yet.
+    for path, data in left.items():
+        if "batches" in path:
+            root.replace(path, data)
+    assert outcomes(sync(many, receiver)) == {"unchanged": 4_000}
+
+
+# --- speed ------------------------------------------------------------------------------------
+
+
+def test_a_hundred_thousand_records_in_well_under_a_minute(tmp_path: Path, receiver: Receiver):
+    settings = (("url", receiver.url), ("secret", SECRET))
+    opened = open_space(tmp_path, Destination("hook", "webhook", settings), "plan")
+    people = pl.select(pl.format("user-{}", pl.int_range(100_000))).to_series().to_list()
+    publish(opened, 1, {"profile_id": people, "plan": ["gold"] * 100_000})
+    start = time.monotonic()
+    assert outcomes(sync(opened, receiver, pace=QUICK)) == {"delivered": 100_000}
+    assert time.monotonic() - start < 30
+    start = time.monotonic()
+    assert outcomes(sync(opened, receiver)) == {"unchanged": 100_000}
+    assert time.monotonic() - start < 5
