@@ -186,7 +186,7 @@ def nested(expression: pl.Expr, segments: Iterable[str]) -> Value:
     What is numeric text compares with numbers and 'true' with booleans (Q-21), so the lost type shows only
     where 10.0 meets '10' in quotes.
     """
-    keys = [key.replace("\\", "\\\\").replace("'", "\\'") for key in segments]
+    keys = [key.replace("'", "\\'") for key in segments]
     return text(expression.str.json_path_match("$" + "".join(f"['{key}']" for key in keys)))
 
 

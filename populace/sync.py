@@ -39,7 +39,6 @@ OUTCOMES = (DELIVERED, NOOP, WARNING, INVALID, THROTTLED, TRANSIENT, REFUSED, TO
 ADVANCING = (DELIVERED, NOOP, WARNING)
 PARKED = (INVALID, TOO_LARGE)
 WAITING = (THROTTLED, TRANSIENT, UNKNOWN)
-DOUBTFUL = (TRANSIENT, UNKNOWN)  # a server that answered 500 may have stored what it was sent
 
 IDENTIFIERS = ("user_id", "email")  # in order; the newest of the first type a profile has (design 3)
 
@@ -49,7 +48,7 @@ KEY = (*COMPUTATION, *IDENTIFIER)
 TEXT = pl.String()
 STATE = pl.Schema(dict.fromkeys(("kind", "key", "form", "profile_id", "id_type", "id_value", "value"), TEXT))
 RECORDS = pl.Schema([("action", TEXT), ("message_id", TEXT), *STATE.items()])
-SETTLED = pl.Schema([*RECORDS.items(), ("outcome", TEXT), ("reason", TEXT), ("tried", pl.Boolean())])
+SETTLED = pl.Schema([*RECORDS.items(), ("outcome", TEXT), ("reason", TEXT), ("in_doubt", pl.Boolean())])
 
 # --- desired ----------------------------------------------------------------------------------
 
@@ -198,16 +197,18 @@ def difference(
 
     Returns
     -------
-    Records (see above), those of one person next to each other, in an order that follows from
-    the rows alone. 'set': new or changed. 'unset' and 'exit': a trait or membership that the
-    ledger knows and that is desired no more, under the identifier it was sent with.
+    Records (see above), those of one identifier next to each other, in an order that means
+    nothing and follows from the rows alone. 'set': new or changed. 'unset' and 'exit': a trait or
+    membership that the ledger knows and that is desired no more, under the identifier it was sent with.
     """
     wanted = desired.drop_nulls("id_value").partition_by(COMPUTATION, as_dict=True)
     held = acknowledged.partition_by(COMPUTATION, as_dict=True)
     # One computation at a time: a join on two columns of one key costs a quarter of one on all five.
     parts = [_changes(wanted.get(each), held.get(each), compared) for each in sorted({*wanted, *held})]
     records = pl.concat([RECORDS.to_frame().drop("message_id"), *parts])
-    records = records.sort("id_type", "id_value", "kind", "key", "form")
+    # Mixed, so that what is sent first is a fair sample: ids that are bad often stand together.
+    mixed = pl.struct(IDENTIFIER).hash()
+    records = records.sort(mixed, "id_type", "id_value", "kind", "key", "form")
     return records.with_columns(_message_ids(records, salt)).select(list(RECORDS))
 
 
@@ -285,8 +286,8 @@ def forget(acknowledged: pl.DataFrame) -> pl.DataFrame:
 
 
 def doubtful(settled: pl.DataFrame) -> pl.DataFrame:
-    """The records that were put on the wire and may or may not have been taken."""
-    return settled.filter(pl.col("outcome").is_in(DOUBTFUL), pl.col("tried"))
+    """The records that one of several attempts may have delivered, whatever the last one came to."""
+    return settled.filter(pl.col("in_doubt"), ~pl.col("outcome").is_in(ADVANCING))
 
 
 def park(letters: pl.DataFrame, settled: pl.DataFrame) -> pl.DataFrame:

@@ -219,9 +219,11 @@ class _Exchange:
     work: Work
     progress: Progress
     settled: list[pl.DataFrame] = field(default_factory=list)
-    written: int = 0  # how many of `settled` are in the ledger
+    done: int = 0  # records in `settled`
+    kept: int = 0  # those of them that the ledger has
+    frames_kept: int = 0
     batches: int = 0
-    at: float = field(default_factory=time.monotonic)
+    at: float = field(default_factory=time.monotonic)  # when the ledger was written last
     reason: str = ""
     is_suspicious: bool = False
 
@@ -242,7 +244,7 @@ class _Exchange:
     def refuse(self, reason: str) -> None:
         """Hold everything: nothing could be sent at all."""
         self.reason = reason
-        verdicts = [Verdict("refused", reason, tried=False)] * self.work.due.height
+        verdicts = [Verdict("refused", reason)] * self.work.due.height
         self.settled = [_with_outcomes(self.work.due, verdicts)]
 
     def finish(self) -> dict[str, Any]:
@@ -262,14 +264,16 @@ class _Exchange:
 
     def _settle(self, frame: pl.DataFrame) -> None:
         self.settled.append(frame)
-        done = sum(each.height for each in self.settled)
-        self.progress(done, self.work.due.height)
-        fresh = sum(each.height for each in self.settled[self.written :])
-        if fresh >= BATCH_RECORDS or time.monotonic() - self.at > BATCH_SECONDS:
-            self.ledger.add_batch(self.batches, pl.concat(self.settled[self.written :]))
-            self.batches += 1
-            self.written = len(self.settled)
-            self.at = time.monotonic()
+        self.done += frame.height
+        self.progress(self.done, self.work.due.height)
+        if self.done - self.kept >= BATCH_RECORDS or time.monotonic() - self.at > BATCH_SECONDS:
+            self._keep()
+
+    def _keep(self) -> None:
+        """Write down what was settled since the last time."""
+        self.ledger.add_batch(self.batches, pl.concat(self.settled[self.frames_kept :]))
+        self.batches += 1
+        self.frames_kept, self.kept, self.at = len(self.settled), self.done, time.monotonic()
 
 
 def _outcomes(sender: http.Sender | warehouse.Sender, records: pl.DataFrame) -> Iterator[pl.DataFrame]:
@@ -283,7 +287,7 @@ def _with_outcomes(records: pl.DataFrame, verdicts: list[Verdict]) -> pl.DataFra
     return records.with_columns(
         pl.Series("outcome", [each.outcome for each in verdicts], dtype=pl.String),
         pl.Series("reason", [each.reason for each in verdicts], dtype=pl.String),
-        pl.Series("tried", [each.tried for each in verdicts], dtype=pl.Boolean),
+        pl.Series("in_doubt", [each.in_doubt for each in verdicts], dtype=pl.Boolean),
     )
 
 

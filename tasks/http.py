@@ -46,7 +46,7 @@ class Sender:
         """Positions of records and what became of each, after every exchange; each record once."""
         limits = self.adapter.limits(self.settings)
         updates = list(self.adapter.updates(records.rows(named=True), self.origin))
-        too_large = Verdict("too_large", f"more than {limits.update_bytes} bytes", tried=False)
+        too_large = Verdict("too_large", f"more than {limits.update_bytes} bytes")
         huge = [each for each in updates if len(each.body) > limits.update_bytes]
         if huge:
             yield spread(huge, [too_large] * len(huge))
@@ -66,7 +66,7 @@ class Sender:
         except UNSENT as error:
             return _unreachable(error)
         except httpx.HTTPError as error:
-            return Verdict("unknown", f"sent, and no answer came ({type(error).__name__})")
+            return Verdict("unknown", f"sent, and no answer came ({type(error).__name__})", in_doubt=True)
         return _paced(self.adapter.answer(response, len(updates)), response)
 
 
@@ -92,7 +92,7 @@ def _unreachable(error: httpx.HTTPError) -> Verdict:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return Verdict("refused", "the certificate of the address is not valid; check the address")
         cause = cause.__cause__ or cause.__context__
-    return Verdict("transient", f"cannot connect ({type(error).__name__})", tried=False)
+    return Verdict("transient", f"cannot connect ({type(error).__name__})")
 
 
 def _paced(answer: Answer, response: Response) -> Answer:

@@ -99,14 +99,15 @@ class Courier(Generic[Item]):
         while pending:
             answers = self._answers([items[each] for each in pending])
             for each, verdict in zip(pending, answers, strict=True):
-                verdicts[each] = verdict
+                # A later answer does not undo what an earlier attempt may have done.
+                verdicts[each] = replace(verdict, in_doubt=verdict.in_doubt or verdicts[each].in_doubt)
             pending = [] if self.stopped else [each for each in pending if verdicts[each].outcome in AGAIN]
         return verdicts
 
     def _answers(self, items: list[Item]) -> list[Verdict]:
         """One try; verdicts that ask for another one have been waited for, or stopped everything."""
         if self.stopped:
-            return [replace(self.stopped, tried=False)] * len(items)
+            return [self.stopped] * len(items)
         start = time.monotonic()
         answer = self.attempt(items)
         took = time.monotonic() - start
@@ -127,12 +128,12 @@ class Courier(Generic[Item]):
         waiting = [each for each in verdicts if each.outcome in AGAIN]
         refused = [each for each in verdicts if each.outcome == "refused"]
         if refused:
-            self.stopped = refused[0]
+            self.stopped = replace(refused[0], in_doubt=False)
         elif self.invalid >= SUSPICIOUS_COUNT and self.invalid > SUSPICIOUS_SHARE * self.settled:
             self.is_suspicious = True
             self.stopped = Verdict("refused", f"{self.invalid} of {self.settled} records were refused as invalid")
         elif waiting and not self.patience.wait(max(waiting, key=lambda each: each.after or 0), took):
-            self.stopped = replace(waiting[0], outcome=_unsent(waiting[0]))
+            self.stopped = replace(waiting[0], outcome=_unsent(waiting[0]), in_doubt=False)
 
 
 def _unsent(verdict: Verdict) -> Outcome:

@@ -1,7 +1,6 @@
 """Starting a flow in this process, without any server set up beforehand, and telling how it ended."""
 
 import importlib
-import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +24,6 @@ class Ending:
 def start(name: str, parameters: dict[str, Any]) -> Ending:
     """Run the flow `flows.<name>.<name>` here and now."""
     flow: Flow = getattr(importlib.import_module(f"flows.{name}"), name)
-    _keep_tracebacks_off_the_terminal()
     # A run in the foreground needs no heartbeat, and stopping one takes a second a flow.
     with temporary_settings(updates={PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
         return ending(flow(**parameters, return_state=True))
@@ -53,11 +51,3 @@ def _causes(state: Any) -> Iterator[BaseException]:
 
 def _message(cause: BaseException) -> str:
     return str(cause) if isinstance(cause, PopulaceError) else f"{type(cause).__name__}: {cause}"
-
-
-def _keep_tracebacks_off_the_terminal() -> None:
-    """Prefect's records still go to its database; the terminal gets one message at the end."""
-    for name in ("prefect", "prefect.flow_runs", "prefect.task_runs", "prefect.server"):
-        for handler in logging.getLogger(name).handlers:
-            if isinstance(handler, logging.StreamHandler):
-                handler.setLevel(logging.CRITICAL)

@@ -59,7 +59,7 @@ class Sender:
             outcome, reason = warehouse.meaning(
                 getattr(error, "sqlstate", None), str(error), is_connecting=is_connecting
             )
-            return Verdict(outcome, reason, tried=not is_connecting)
+            return Verdict(outcome, reason, in_doubt=outcome in ("transient", "unknown") and not is_connecting)
         return Verdict("delivered")
 
     def _write(self, records: pl.DataFrame) -> None:

@@ -71,3 +71,36 @@ def text(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {text(each)}" for name, each in value.items())
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def sources(rows: Iterable[Row]) -> None:
+    """What became of each source's rows, and why some were rejected."""
+    listed = list(rows)
+    shown = ("source", "status", "days", "first_event", "last_event", "read", "kept", "duplicate", "rejected")
+    table("Sources", [{name: _short(row.get(name)) for name in shown} for row in listed])
+    codes = sorted({code for row in listed for code in row["reasons"]})
+    names = [row["source"] for row in listed]
+    rejected = [{"rejected because": code} | {r["source"]: r["reasons"].get(code, 0) for r in listed} for code in codes]
+    if rejected:
+        rejected.append({"rejected because": "all"} | {name: sum(each[name] for each in rejected) for name in names})
+        table("Rejected rows", rejected)
+
+
+def _short(value: Any) -> Any:
+    """An instant of a manifest to the second."""
+    return value[:19].replace("T", " ") if isinstance(value, str) and value[10:11] == "T" else value
+
+
+SETTLED = ("unchanged", "delivered", "noop", "warning", "invalid", "throttled", "transient", "refused", "too_large",
+           "unknown", "no_identifier")  # fmt: skip
+
+
+def destinations(rows: Iterable[Row]) -> None:
+    """What became of each destination's records; outcomes that no destination has are left out."""
+    listed = list(rows)
+    outcomes = [name for name in SETTLED if any(row.get(name) for row in listed)]
+    shown = ("destination", "kind", "status", "computed", *outcomes)
+    table("Destinations", [{name: row.get(name) for name in shown} for row in listed])
+    for row in listed:
+        if row.get("reason"):
+            screen.print(f"{row['destination']}: {row['reason']}", soft_wrap=True, markup=False)

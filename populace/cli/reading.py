@@ -41,13 +41,13 @@ def status(space: str, definitions: str, *, as_json: bool) -> None:
     if as_json:
         output.emit(rows)
         return
-    output.table("Sources", _about(rows, "source"))
+    output.sources(_about(rows, "source"))
     for run in (row for row in rows if row["about"] == "run"):
         output.screen.print(f"\n[bold]Run[/] {run['run_id']} as of {run['as_of']}")
         output.table("Tables", [{"table": name, "rows": count} for name, count in run["tables"].items()])
         output.table("Audiences", [{"audience": name, "members": count} for name, count in run["audiences"].items()])
         output.table("Traits", [{"trait": name, "profiles": count} for name, count in run["traits"].items()])
-    output.table("Destinations", _about(rows, "destination"))
+    output.destinations(_about(rows, "destination"))
 
 
 def _about(rows: list[dict], about: str) -> list[dict]:

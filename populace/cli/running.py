@@ -8,7 +8,8 @@ import click
 
 from populace.cli import output
 from populace.cli.bars import bars
-from populace.space import OpenSpace, open_space, recompute as runs_of, views
+from populace.space import OpenSpace, open_space, views
+from populace.space import recompute as recompute_
 
 AS_OF = click.option("--as-of", metavar="T", help="The instant results describe; default: now.")
 DAY = click.DateTime(["%Y-%m-%d"])
@@ -16,6 +17,8 @@ DAY = click.DateTime(["%Y-%m-%d"])
 
 def _start(flow: str, parameters: dict[str, Any], *, quiet: bool) -> int:
     """Run a flow here, show its progress, print what went wrong; returns the exit code it means."""
+    # Records go to Prefect's database; the terminal gets bars, and one message for what went wrong.
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     from tasks.starting import start
 
     with bars(shown=not quiet):
@@ -30,11 +33,8 @@ def _opened(space: str, definitions: str) -> OpenSpace:
     return open_space(space, definitions, os.environ)
 
 
-def _report(rows: list[dict], title: str, *, as_json: bool) -> None:
-    if as_json:
-        output.emit(rows)
-    else:
-        output.table(title, [{name: each for name, each in row.items() if name != "about"} for row in rows])
+def _about(opening: OpenSpace, about: str) -> list[dict]:
+    return [row for row in views.status(opening) if row["about"] == about]
 
 
 @click.command()
@@ -52,7 +52,8 @@ def replay(  # noqa: PLR0913, each is an option
         opening.source(source)
     days = {"since": since and since.date(), "until": until and until.date()}
     code = _start("replay", {"space": space, "source": source, "definitions": definitions, **days}, quiet=as_json)
-    _report([row for row in views.status(opening) if row["about"] == "source"], "Sources", as_json=as_json)
+    rows = _about(opening, "source")
+    output.emit(rows) if as_json else output.sources(rows)
     raise SystemExit(code)
 
 
@@ -70,7 +71,7 @@ def recompute(  # noqa: PLR0913, each is an option
     opening = _opened(space, definitions)
     parameters = {
         "space": space,
-        "as_of": runs_of.instant(as_of) if as_of else None,
+        "as_of": recompute_.instant(as_of) if as_of else None,
         "replay_first": not no_replay,
         "deliver": not no_sync,
         "allow_stale": allow_stale,
@@ -87,15 +88,14 @@ def summarise(opening: OpenSpace, *, as_json: bool) -> None:
     if as_json:
         output.emit(views.status(opening))
         return
-    rows = list(views.status(opening))
-    _report([row for row in rows if row["about"] == "source"], "Sources", as_json=False)
-    for run in (row for row in rows if row["about"] == "run"):
-        counts = {"profiles": run["tables"]["profiles"], "merges": run["tables"]["merges"]}
-        output.table("Identity", [counts | {"identifiers": run["tables"]["external_ids"]}])
+    output.sources(_about(opening, "source"))
+    for run in _about(opening, "run"):
+        counts = {name: run["tables"][name] for name in ("profiles", "merges", "external_ids")}
+        output.table("Identity", [counts])
         output.table("Audiences", [{"audience": name, "members": count} for name, count in run["audiences"].items()])
         output.table("Traits", [{"trait": name, "profiles": count} for name, count in run["traits"].items()])
-        output.screen.print(f"[bold]Run[/] {run['run_id']}")
-    _report([row for row in rows if row["about"] == "destination"], "Destinations", as_json=False)
+    output.destinations(_about(opening, "destination"))
+    output.screen.print(f"Run [bold]{views.current(opening)}[/] is current.")
 
 
 @click.command()
@@ -110,7 +110,8 @@ def backfill(space: str, since: datetime, until: datetime, every: str, definitio
     parameters = {"space": space, "since": since.date(), "until": until.date(), "every": every}
     code = _start("backfill", parameters | {"definitions": definitions}, quiet=as_json)
     if code == 0:
-        _report(list(views.history(opening, since, until)), "Runs", as_json=as_json)
+        rows = list(views.history(opening, recompute_.instant(str(since)), recompute_.instant(str(until))))
+        output.emit(rows) if as_json else output.table("Runs", rows)
     raise SystemExit(code)
 
 
@@ -129,10 +130,11 @@ def sync(
     if dry_run:
         from tasks.delivery import previews
 
-        _report(previews(opening, destination), "Would be sent", as_json=as_json)
+        rows = previews(opening, destination)
+        output.emit(rows) if as_json else output.destinations(rows)
         return
     parameters = {"space": space, "destination": destination, "resync": resync, "definitions": definitions}
     code = _start("sync_destinations", parameters, quiet=as_json)
-    rows = [row for row in views.status(opening) if row["about"] == "destination"]
-    _report([row for row in rows if destination in (None, row["destination"])], "Destinations", as_json=as_json)
-    raise SystemExit(3 if code else 0)
+    rows = [row for row in _about(opening, "destination") if destination in (None, row["destination"])]
+    output.emit(rows) if as_json else output.destinations(rows)
+    raise SystemExit(code)

@@ -84,14 +84,14 @@ class Verdict:
         For people: never a secret, never personal data.
     after
         Seconds the vendor asks us to wait; None where it does not say.
-    tried
-        False for what was never put on the wire.
+    in_doubt
+        It may have been taken all the same: a server that answered 500 may have stored what it read.
     """
 
     outcome: Outcome
     reason: str = ""
     after: float | None = None
-    tried: bool = True
+    in_doubt: bool = False
 
 
 # One verdict for the request as a whole, or one for each of its updates in their order.
@@ -204,7 +204,7 @@ def by_status(status: int) -> Verdict:
     if status == 413:
         return Verdict("too_large", f"{reason}: too large")
     if status in RETRIED or (status >= 500 and status not in HELD):
-        return Verdict("transient", reason)
+        return Verdict("transient", reason, in_doubt=True)
     if status in ABOUT_RECORDS:
         return Verdict("invalid", f"{reason}: refused as invalid")
     if 300 <= status < 400:

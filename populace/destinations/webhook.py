@@ -140,5 +140,5 @@ def answer(response: Response, count: int) -> Answer:
     except (ValueError, LookupError, TypeError):
         named = {-1: 0}
     if not named.keys() <= set(range(count)):
-        return Verdict("unknown", "HTTP 207: its results cannot be read")
+        return Verdict("unknown", "HTTP 207: its results cannot be read", in_doubt=True)
     return [by_status(named.get(index, 207)) for index in range(count)]

@@ -5,7 +5,8 @@ DuckDB never touches a file or the network here: it is handed Arrow columns and 
 
 import json
 from collections.abc import Sequence
-from functools import cache
+from types import TracebackType
+from typing import Self
 
 import duckdb
 import polars as pl
@@ -18,7 +19,10 @@ IS_OBJECT = "{j} is null or (json_valid({j}) and json_type(case when json_valid(
 
 
 class JsonReader:
-    """One in-memory DuckDB connection that only reads JSON from columns."""
+    """One in-memory DuckDB connection that only reads JSON from columns; closed at the end of a `with`.
+
+    Opening one costs as much as reading a small slice, so a replay opens one for all its slices.
+    """
 
     def __init__(self) -> None:
         self.connection = duckdb.connect(
@@ -29,6 +33,12 @@ class JsonReader:
                 "python_enable_replacements": False,
             }
         )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.connection.close()
 
     def are_objects(self, texts: pl.DataFrame) -> pl.DataFrame:
         """For each column: true where the text is a JSON object, or null (nothing was sent)."""
@@ -67,12 +77,6 @@ class JsonReader:
             return pl.DataFrame(pl.from_arrow(self.connection.sql(query).to_arrow_table()))
         finally:
             self.connection.unregister("input")
-
-
-@cache
-def json_reader() -> JsonReader:
-    """The one reader of this process; opening it costs as much as reading a small slice."""
-    return JsonReader()
 
 
 def _column(texts: pl.Series) -> pl.DataFrame:

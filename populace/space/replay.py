@@ -11,7 +11,7 @@ from datetime import date
 import polars as pl
 
 from populace.events import slices
-from populace.events.jsontext import json_reader
+from populace.events.jsontext import JsonReader
 from populace.events.slices import Slice
 from populace.lake import ledger, tables
 from populace.lake.ledger import UNDATED
@@ -95,15 +95,16 @@ def run_source(space: OpenSpace, survey: Survey, days: Collection[str], progress
     held = _held(space, contested, leaving_out={(source, day) for day in survey.due})
     rows = dict(survey.objects.group_by("day").agg(pl.col("rows").sum()).iter_rows())
     todo, done = sum(rows[day] for day in due), 0
-    for day in due:
-        read = run_slice(space, survey, day, _best(held))
-        mine = _labelled(read.copies, source, day)
-        held = pl.concat([held, mine.join(contested, on="message_id", how="semi")])
-        done += rows[day]
-        progress(day, done, todo)
+    with JsonReader() as json:
+        for day in due:
+            read = run_slice(space, survey, day, _best(held), json)
+            mine = _labelled(read.copies, source, day)
+            held = pl.concat([held, mine.join(contested, on="message_id", how="semi")])
+            done += rows[day]
+            progress(day, done, todo)
 
 
-def run_slice(space: OpenSpace, survey: Survey, day: str, rivals: pl.DataFrame) -> Slice:
+def run_slice(space: OpenSpace, survey: Survey, day: str, rivals: pl.DataFrame, json: JsonReader) -> Slice:
     """Read one slice and put its tables in their places; its entry in the ledger comes last."""
     source, store = survey.source, space.archive(survey.source)
     objects = survey.objects.filter(pl.col("day") == day).sort("path")
@@ -114,7 +115,7 @@ def run_slice(space: OpenSpace, survey: Survey, day: str, rivals: pl.DataFrame) 
         day=on,
         rules=space.rules(source),
         rivals=rivals,
-        json=json_reader(),
+        json=json,
     )
     before = ledger.entry(space.lake, source.name, day)
     ledger.forget(space.lake, source.name, day)
@@ -204,9 +205,10 @@ def settle(space: OpenSpace, surveys: Collection[Survey]) -> int:
         return 0
     held = _in_question(space)
     wrong = _wrong(held)
-    for source, day in wrong:
-        others = held.filter((pl.col("source") != source) | (pl.col("day") != day))
-        run_slice(space, by_source[source], day, _best(others))
+    with JsonReader() as json:
+        for source, day in wrong:
+            others = held.filter((pl.col("source") != source) | (pl.col("day") != day))
+            run_slice(space, by_source[source], day, _best(others), json)
     return len(wrong)
 
 

@@ -33,13 +33,25 @@ def run_at(space: OpenSpace, as_of: datetime | None) -> str:
     """The current run, or the newest complete one of `as_of` or before, backfilled ones included."""
     if as_of is None:
         return current(space)
-    paths = [each.path for each in space.lake.list("runs/") if each.path.endswith("/manifest.json")]
-    wanted = recompute.iso(as_of)
-    found = [manifest for path in paths if (manifest := runs.manifest(space.lake, path.split("/")[1]))["as_of"] <= wanted]
+    wanted, published = recompute.iso(as_of), runs.current(space.lake)
+    found = [each for each in _manifests(space) if each["as_of"] <= wanted]
     if not found:
         message = f"no run as of {wanted} or before; make one with `populace backfill {space.definition.name}`"
         raise UsageError(message)
-    return max(found, key=lambda each: (each["as_of"], each["run_id"] == runs.current(space.lake), each["run_id"]))["run_id"]
+    return max(found, key=lambda each: (each["as_of"], each["run_id"] == published, each["run_id"]))["run_id"]
+
+
+def history(space: OpenSpace, since: datetime, until: datetime) -> Iterator[dict[str, Any]]:
+    """Every complete run that describes an instant between the two, oldest first."""
+    for manifest in sorted(_manifests(space), key=lambda each: (each["as_of"], each["run_id"])):
+        if recompute.iso(since) <= manifest["as_of"] <= recompute.iso(until):
+            counts = {"profiles": manifest["tables"]["profiles"]} | manifest["audiences"]
+            yield {"run_id": manifest["run_id"], "as_of": manifest["as_of"]} | counts
+
+
+def _manifests(space: OpenSpace) -> list[dict]:
+    paths = [each.path for each in space.lake.list("runs/") if each.path.endswith("/manifest.json")]
+    return [found for path in paths if (found := runs.manifest(space.lake, path.split("/")[1]))]
 
 
 # --- status -----------------------------------------------------------------------------------------

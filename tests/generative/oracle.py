@@ -20,9 +20,9 @@ def stream(node, events, as_of):
     """The events of a stream that exist at `as_of` and pass its filters."""
     found = []
     for event in events:
-        if event["event"] == node.name and event["timestamp"] <= as_of:
-            if all(passes(each, event, as_of) for each in node.filters):
-                found.append(event)
+        exists = event["event"] == node.name and event["timestamp"] <= as_of
+        if exists and all(passes(each, event, as_of) for each in node.filters):
+            found.append(event)
     return found
 
 

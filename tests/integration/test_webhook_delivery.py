@@ -4,9 +4,11 @@ The receiver knows nothing of our code: it checks the signature over the bytes i
 ignores a messageId it has seen, and keeps the last value of every key of every person.
 """
 
+import contextlib
 import hashlib
 import hmac
 import json
+import random
 import socket
 import threading
 import time
@@ -290,6 +292,15 @@ def test_what_may_have_arrived_is_taken_back_when_it_is_no_longer_desired(space:
     assert outcomes(sync(space, receiver)) == {}
 
 
+def test_a_refusal_after_a_lost_answer_leaves_doubt(space: OpenSpace, receiver: Receiver):
+    receiver.script = ["lost", 401]
+    assert outcomes(sync(space, receiver)) == {"refused": 30}
+    assert ledger(space).acknowledged().height == 5
+    publish(space, 2, plans(0))
+    sync(space, receiver)
+    assert receiver.values("plan") == {}
+
+
 # --- bad records ------------------------------------------------------------------------------
 
 
@@ -329,6 +340,15 @@ def test_when_most_is_invalid_the_destination_is_held_and_nobody_parked(tmp_path
     assert len(receiver.requests) < 250
     receiver.poison = set()
     assert outcomes(sync(opened, receiver)) == {"delivered": 5_000}
+
+
+def test_bad_ids_that_stand_together_do_not_hold_up_the_others(tmp_path: Path, receiver: Receiver):
+    settings = (("url", receiver.url), ("secret", SECRET), ("batch_size", "200"))
+    opened = open_space(tmp_path, Destination("hook", "webhook", settings), "plan")
+    people = [f"u{each:04d}" for each in range(1_500)]
+    publish(opened, 1, {"profile_id": people, "plan": ["gold"] * 1_500})
+    receiver.poison = set(people[:150])
+    assert outcomes(sync(opened, receiver)) == {"delivered": 1_350, "invalid": 150}
 
 
 def test_a_call_over_32_kilobytes_is_counted_and_not_sent(space: OpenSpace, receiver: Receiver):
@@ -450,6 +470,35 @@ def test_a_kill_at_any_step_of_folding_loses_nothing(many: OpenSpace, receiver: 
         if "batches" in path:
             root.replace(path, data)
     assert outcomes(sync(many, receiver)) == {"unchanged": 4_000}
+
+
+# --- everything at once -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_after_any_mischief_one_quiet_sync_makes_it_equal(space: OpenSpace, receiver: Receiver, seed: int):
+    """Random runs, outages, kills, changes of identifiers and resyncs; then peace."""
+    chance = random.Random(seed)
+    storms = [500, 503, "reset", "lost", 429, (429, {"Retry-After": "0"}), 200, 200, 401]
+    hasty = Pace(window=0.02, first=0.001, longest=0.002, timeout=2.0)
+    for number in range(2, 12):
+        profiles = chance.sample(USERS[:30], chance.randrange(15))
+        values = [chance.choice(["gold", "silver", None]) for _ in profiles]
+        buyers = chance.sample(USERS[:30], chance.randrange(10))
+        names = {each: each if chance.random() < 0.8 else f"other-{each}" for each in sorted({*profiles, *buyers})}
+        publish(space, number, {"profile_id": profiles, "plan": values}, {"buyers": buyers}, names)
+        receiver.script = chance.choices(storms, k=chance.randrange(12))
+        with contextlib.suppress(Killed):
+            limit = chance.choice([5, 10, 1_000])
+            sync(space, receiver, pace=hasty, resync=chance.random() < 0.2, progress=kill_after(limit))
+    receiver.script = []
+    assert sync(space, receiver)["status"] == "success"
+    plan = {names[each]: value for each, value in zip(profiles, values, strict=True) if value}
+    assert receiver.values("plan") == plan
+    assert receiver.values("buyers") == {names[each]: True for each in buyers}
+    before = len(receiver.requests)
+    assert set(outcomes(sync(space, receiver))) <= {"unchanged"}
+    assert len(receiver.requests) == before
 
 
 # --- speed ------------------------------------------------------------------------------------

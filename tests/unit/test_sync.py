@@ -63,8 +63,8 @@ def wanted(
     return sorted(found.select("key", "id_type", "id_value", "value").rows(), key=str)
 
 
-def settled(records: pl.DataFrame, outcome: str = "delivered", *, tried: bool = True) -> pl.DataFrame:
-    return records.with_columns(outcome=pl.lit(outcome), reason=pl.lit(""), tried=pl.lit(tried))
+def settled(records: pl.DataFrame, outcome: str = "delivered", *, in_doubt: bool = False) -> pl.DataFrame:
+    return records.with_columns(outcome=pl.lit(outcome), reason=pl.lit(""), in_doubt=pl.lit(in_doubt))
 
 
 # --- desired ----------------------------------------------------------------------------------
@@ -155,7 +155,8 @@ def test_a_sum_is_not_set_to_zero_under_an_identifier_the_person_lost():
 
 
 def actions(desired: pl.DataFrame, held: pl.DataFrame, **options: Any) -> list[tuple]:
-    return sync.difference(desired, held, "salt", **options).select("action", "key", "id_value", "value").rows()
+    records = sync.difference(desired, held, "salt", **options)
+    return sorted(records.select("action", "key", "id_value", "value").rows())
 
 
 def test_first_sync_sends_everything_and_the_second_nothing():
@@ -203,6 +204,12 @@ def test_records_do_not_depend_on_the_order_of_rows():
     assert sync.difference(state(*rows), state(), "s").equals(sync.difference(state(*rows[::-1]), state(), "s"))
 
 
+def test_records_of_one_person_stay_together():
+    rows = [("trait", f"t{key}", f"p{person}", "user_id", f"u{person}", "1") for key in range(3) for person in range(9)]
+    found = sync.difference(state(*rows), state(), "s")["id_value"]
+    assert found.rle().len() == 9
+
+
 def test_message_ids_are_distinct_and_follow_from_content_and_run():
     rows = [ANN_GOLD, BO_BUYS, ("trait", "plan", "p3", "user_id", "cy", '"gold"')]
     first = sync.difference(state(*rows), state(), "run 1")["message_id"]
@@ -231,18 +238,19 @@ def test_acknowledging_twice_is_acknowledging_once():
 def test_doubt_sends_again_even_when_the_old_value_is_back():
     held = state(ANN_GOLD)
     silver = state(("trait", "plan", "p1", "user_id", "ann", '"silver"'))
-    unsure = sync.doubtful(settled(sync.difference(silver, held, "salt"), "unknown"))
+    unsure = sync.doubtful(settled(sync.difference(silver, held, "salt"), "unknown", in_doubt=True))
     assert actions(state(ANN_GOLD), sync.doubt(held, unsure)) == [("set", "plan", "ann", '"gold"')]
 
 
 def test_doubt_about_a_first_set_removes_what_is_no_longer_desired():
-    unsure = sync.doubtful(settled(sync.difference(state(BO_BUYS), state(), "salt"), "transient"))
+    unsure = sync.doubtful(settled(sync.difference(state(BO_BUYS), state(), "salt"), "transient", in_doubt=True))
     assert actions(state(), sync.doubt(state(), unsure)) == [("exit", "buyers", "bo@x.org", "false")]
 
 
 def test_what_was_never_on_the_wire_is_not_in_doubt():
     records = sync.difference(state(BO_BUYS), state(), "salt")
-    assert sync.doubtful(settled(records, "transient", tried=False)).is_empty()
+    assert sync.doubtful(settled(records, "transient")).is_empty()
+    assert sync.doubtful(settled(records, "delivered", in_doubt=True)).is_empty()
 
 
 def test_resync_sends_everything_again_and_still_knows_whom_to_exit():

@@ -1,0 +1,134 @@
+"""The demo: two months of a made-up shop, through the real job, on this machine; and the UI to look at it."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from populace.cli import output
+from populace.cli.running import _start, summarise
+from populace.definitions import Storage
+from populace.lake.objects import open_store, write_table
+from populace.space import open_space
+
+# Fixed, so that every demo shows the same numbers.
+AS_OF = datetime(2026, 9, 1, tzinfo=UTC)
+EVENTS = 200_000
+FOLDER = Path("demo-data")
+MARK = FOLDER / ".populace-demo"
+SPACE = "dev"
+
+NEXT = """
+[bold]Look further[/]
+  populace show dev {example}      one person, all there is
+  populace members dev new_users_7_days
+  populace preview dev --query "event('Order Completed').within(30 days).count() >= 2"
+  populace recompute dev --as-of {as_of}      again: reads and sends nothing
+  make ui                                          runs and reports in the Prefect UI
+  definitions/dev/                                 what was asked for: change it and recompute
+"""
+
+
+@click.command()
+@click.option("--store", type=click.Choice(["file", "s3"]), default="file", show_default=True, help="Where data lies.")
+@click.option("--events", default=EVENTS, show_default=True, help="About how many events to write.")
+@click.option("--json", "as_json", is_flag=True, help="NDJSON on standard output.")
+def demo(store: str, events: int, *, as_json: bool) -> None:
+    """The main job on embedded defaults: two months of shop events, end to end."""
+    _start_afresh()
+    with ExitStack() as stack:
+        os.environ.update(stack.enter_context(_storage(store)))
+        receiver = stack.enter_context(_receiver())
+        _write_archive(events, quiet=as_json)
+        parameters = {"space": SPACE, "as_of": AS_OF}
+        code = _start("recompute", parameters, quiet=as_json)
+        opening = open_space(SPACE, "definitions", os.environ)
+        summarise(opening, as_json=as_json)
+        if not as_json:
+            people = f"{len(receiver.people):,} people in {receiver.requests} signed requests"
+            output.screen.print(f"The webhook's receiver now knows {people}.")
+            output.screen.print(NEXT.format(as_of=f"{AS_OF:%Y-%m-%d}", example=_example(opening)))
+            if store == "s3":
+                output.screen.print("The S3 server ended with the demo, and its data with it; without STORE=s3 they stay.")
+    raise SystemExit(code)
+
+
+def _start_afresh() -> None:
+    """Remove what an earlier demo left; never a folder that is not the demo's."""
+    if FOLDER.exists() and not MARK.exists():
+        raise click.UsageError(f"{FOLDER.resolve()} exists and is not a demo's; move it away")
+    for name in ("archive", "lake"):
+        shutil.rmtree(FOLDER / name, ignore_errors=True)
+    for file in FOLDER.glob("warehouse.db*"):
+        file.unlink()
+    FOLDER.mkdir(exist_ok=True)
+    MARK.touch()
+    use_own_prefect()
+
+
+def use_own_prefect() -> None:
+    """Keep the demo's runs apart from any other Prefect of this person."""
+    os.environ.setdefault("PREFECT_HOME", str((FOLDER / "prefect").resolve()))
+    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+
+
+@contextmanager
+def _storage(store: str) -> Iterator[dict[str, str]]:
+    if store == "file":
+        yield {}
+        return
+    from demo import object_store
+
+    with object_store.serve("populace-demo") as server:
+        root = f"s3://{server.bucket}"
+        places = {"POPULACE_LAKE": f"{root}/lake", "POPULACE_ARCHIVE": f"{root}/archive"}
+        yield server.environment | places | {"POPULACE_S3_ENDPOINT": server.endpoint_url}
+
+
+@contextmanager
+def _receiver() -> Iterator:
+    from demo import receiver
+
+    with receiver.serve("demo") as found:
+        os.environ.update({"DEMO_WEBHOOK": "true", "DEMO_WEBHOOK_URL": found.url, "DEMO_WEBHOOK_SECRET": "demo"})
+        yield found
+
+
+def _write_archive(events: int, *, quiet: bool) -> None:
+    from demo.events import objects
+    from populace.cli.bars import bars
+    from tasks.progress import report
+
+    opening = open_space(SPACE, "definitions", os.environ)
+    web = opening.source("web")
+    archive = open_store(web.archive.rsplit("/", 1)[0], web.storage or Storage())
+    written = 0
+    with bars(shown=not quiet):
+        for each in objects(AS_OF, events=events):
+            write_table(archive, each.key, each.frame)
+            written += each.frame.height
+            report("write events", written, max(events, written))
+
+
+def _example(opening) -> str:  # noqa: ANN001
+    """Somebody who just signed up."""
+    from populace.space import views
+
+    found = views.members(opening, "new_users_7_days").head(1).rows(named=True)
+    identifiers = {each["id_type"]: each["id_value"] for each in (found[0]["identifiers"] if found else [])}
+    return f"user_id:{identifiers['user_id'][0]}" if "user_id" in identifiers else "email:jane@example.com"
+
+
+@click.command()
+@click.option("--port", default=4200, show_default=True)
+def ui(port: int) -> None:
+    """Serve the Prefect UI on the demo's runs, until Ctrl-C."""
+    from tasks.serving import serve_ui
+
+    use_own_prefect()
+    output.screen.print(f"http://127.0.0.1:{port}  shows flow runs and artifacts; Ctrl-C ends it")
+    raise SystemExit(serve_ui(port))

@@ -1,0 +1,331 @@
+"""Computed traits: reducers, windows, missing values, and what custom traits are."""
+
+from datetime import timedelta
+
+import polars as pl
+import pytest
+
+from populace import query, traits
+from populace.definitions import Trait
+from tests.spec.evaluating import trait_values
+from tests.tables import AS_OF, events, table
+
+ORDERS = """
+    profile | timestamp | p.total | p.coupon | p.size:json
+    1       | d-9       | 10      | spring   | "L"
+    1       | d-7       | 0.1     |          | 10
+    1       | d-6       | 0.2     | autumn   |
+    2       | d-8       | 5       |          | [1,2]
+    3       | d+1       | 99      | future   | true
+"""
+
+
+# --- counting and summing -------------------------------------------------------------------
+
+
+def test_count_is_the_number_of_events():
+    assert trait_values("event('E').count()", ORDERS) == {1: 3, 2: 1}
+
+
+def test_t26_events_after_as_of_do_not_exist():
+    assert 3 not in trait_values("event('E').last(property('total'))", ORDERS)
+
+
+def test_q28_an_unknown_event_gives_nothing():
+    assert trait_values("event('Never').count()", ORDERS) == {}
+
+
+def test_q28_an_unknown_property_gives_nothing():
+    assert trait_values("event('E').sum(property('never'))", ORDERS) == {}
+    assert trait_values("event('E').last(property('never'))", ORDERS) == {}
+
+
+def test_sums_are_exact_to_six_decimals():
+    assert trait_values("event('E').sum(property('total'))", ORDERS) == {1: 10.3, 2: 5.0}
+    assert trait_values("event('E').within(7 days).sum(property('total'))", ORDERS) == {1: 0.3}
+
+
+def test_sums_take_numeric_text_and_skip_the_rest():
+    rows = """
+        profile | timestamp | p.paid:json
+        1       | d-3       | "39.95"
+        1       | d-2       | 0.05
+        1       | d-1       | "a lot"
+        1       | d-1       | true
+        2       | d-1       | "nan"
+        3       | d-1       | [5]
+    """
+    assert trait_values("event('E').sum(property('paid'))", rows) == {1: 40.0}
+
+
+def test_a_sum_does_not_overflow_64_bits():
+    rows = "profile|timestamp|p.x\n" + "1|d-1|9000000000000000000\n" * 3
+    assert trait_values("event('E').sum(property('x'))", rows) == {1: 2.7e19}
+
+
+def test_a_sum_of_zero_is_a_value():
+    rows = "profile|timestamp|p.x\n1|d-1|5\n1|d-1|-5\n"
+    assert trait_values("event('E').sum(property('x'))", rows) == {1: 0.0}
+
+
+# --- last -----------------------------------------------------------------------------------
+
+
+def test_last_skips_events_without_the_property():
+    assert trait_values("event('E').last(property('coupon'))", ORDERS) == {1: "autumn"}
+    rows = "profile|timestamp|p.x\n1|d-2|a\n1|d-1|\n"
+    assert trait_values("event('E').last(property('x'))", rows) == {1: "a"}
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ("1 | d-1 | d-1 | m9 | older\n 1 | d-0.5 | d-1 | m1 | newer", "newer"),
+        ("1 | d-1 | d-1 | m9 | older\n 1 | d-1 | d-0.5 | m1 | newer", "newer"),
+        ("1 | d-1 | d-1 | m9 | newer\n 1 | d-1 | d-1 | m1 | older", "newer"),
+        ("1 | d-1 | d-1 | m10 | older\n 1 | d-1 | d-1 | m9 | newer", "newer"),
+    ],
+)
+def test_e27_last_breaks_ties_by_arrival_and_then_by_message_id(rows, expected):
+    table_text = f"profile | timestamp | received_at | message_id | p.x\n {rows}"
+    assert trait_values("event('E').last(property('x'))", table_text) == {1: expected}
+
+
+def test_last_keeps_the_type_of_its_field():
+    rows = "profile|timestamp|p.n|p.f|p.b|p.s\n1|d-1|1|1.5|true|x\n"
+    found = {kind: trait_values(f"event('E').last(property('{kind}'))", rows)[1] for kind in "nfbs"}
+    assert found == {"n": 1, "f": 1.5, "b": True, "s": "x"}
+
+
+def test_last_of_a_field_of_mixed_types_is_text():
+    rows = r"""
+        profile | timestamp | p.x:json
+        1       | d-1       | "text"
+        2       | d-1       | 10.5
+        3       | d-1       | true
+        4       | d-1       | ["a"]
+        5       | d-1       | "said \"hi\""
+    """
+    expected = {1: "text", 2: "10.5", 3: "true", 4: '["a"]', 5: 'said "hi"'}
+    assert trait_values("event('E').last(property('x'))", rows) == expected
+
+
+def test_context_is_read_like_properties():
+    rows = "profile|timestamp|c.page.path\n1|d-2|/a\n1|d-1|/b\n"
+    assert trait_values("event('E').last(context('page.path'))", rows) == {1: "/b"}
+    assert trait_values("event('E').where(context('page.path') = '/a').count()", rows) == {1: 1}
+
+
+# --- windows --------------------------------------------------------------------------------
+
+
+def test_t26_both_ends_of_a_window_are_included():
+    rows = """
+        profile | timestamp
+        1       | d-7
+        2       | 2024-03-24T11:59:59.999999
+        3       | d-0
+        4       | 2024-03-31T12:00:00.000001
+    """
+    assert trait_values("event('E').within(7 days).count()", rows) == {1: 1, 3: 1}
+
+
+def test_t20_a_day_is_24_hours():
+    rows = "profile|timestamp\n1|d-2\n"
+    assert trait_values("event('E').within(48 hours).count()", rows) == {1: 1}
+    assert trait_values("event('E').within(47 hours).count()", rows) == {}
+
+
+def test_q19_of_two_windows_both_hold():
+    rows = "profile|timestamp\n1|d-1\n1|d-3\n"
+    assert trait_values("event('E').within(2 days).within(5 days).count()", rows) == {1: 1}
+
+
+def test_t19_a_count_or_sum_outside_its_window_is_null_in_the_table():
+    found = trait_values("event('E').within(1 hour).count()", ORDERS)
+    assert found == {}
+
+
+# --- filters --------------------------------------------------------------------------------
+
+
+def count(condition, rows):
+    return trait_values(f"event('E').where({condition}).count()", rows).get(1, 0)
+
+
+PRICES = "profile|timestamp|p.price\n1|d-2|5\n1|d-1|\n"
+
+
+def test_q20_not_equal_needs_a_value():
+    assert count("property('price') != 5", PRICES) == 0  # W11
+    assert count("property('price') != 6", PRICES) == 1
+
+
+def test_q20_not_is_the_plain_opposite():
+    assert count("NOT property('price') = 5", PRICES) == 1  # W12
+
+
+def test_a13_exists_means_not_null():
+    assert count("property('price').exists()", PRICES) == 1
+    assert count("property('price').absent()", PRICES) == 1
+    assert count("property('text').exists()", 'profile|timestamp|p.text\n1|d-1|""\n') == 1
+
+
+def test_a11_one_of_is_equality_with_any():
+    rows = "profile|timestamp|p.x\n1|d-1|a\n1|d-2|b\n1|d-3|A\n1|d-4|\n"
+    assert count("property('x').one_of('a', 'b')", rows) == 2
+    assert count("NOT property('x').one_of('a', 'b')", rows) == 2
+
+
+def test_a36_properties_compare_with_each_other():
+    rows = "profile|timestamp|p.a|p.b\n1|d-1|1|2\n1|d-1|2|2\n1|d-1||2\n"
+    assert count("property('a') < property('b')", rows) == 1
+    assert count("property('a') = property('b')", rows) == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "condition", "expected"),
+    [
+        ("10", "property('x') = '10.0'", True),  # a number and numeric text are numbers
+        ('"10"', "property('x') = 10.0", True),
+        ('"10"', "property('x') = '10.0'", False),  # two texts are texts
+        ('"10"', "property('x') < '9'", True),
+        ('"10"', "property('x') < 9", False),
+        ("10", "property('x') < '9'", False),
+        ('"abc"', "property('x') < 9", False),  # what cannot be coerced is not ordered
+        ('"abc"', "property('x') >= 9", False),
+        ('"abc"', "property('x') != 9", True),  # but different
+        ("true", "property('x') = 'true'", True),  # A-18
+        ("true", "property('x') = 'false'", False),
+        ("true", "property('x') = 1", False),
+        ("true", "property('x') <= 'true'", False),
+        ('"true"', "property('x') = 'true'", True),
+        ('"B"', "property('x') < 'a'", True),  # code points
+        ('"é"', "property('x') > 'z'", True),
+        ("[1]", "property('x') = '[1]'", False),  # a list is no text
+        ("[1]", "property('x') != '[1]'", True),
+        ("[1]", "property('x').exists()", True),
+        ("9007199254740993", "property('x') = 9007199254740992", False),  # integers are exact
+        ('"inf"', "property('x') > 0", False),
+        ('"a\\"b"', "property('x') = 'a\\\"b'", True),
+        ("10", "property('x').one_of('a', '10')", True),
+        ("true", "property('x').one_of('true')", True),
+    ],
+)
+def test_q21_types_meet(value, condition, expected):
+    assert count(condition, f"profile|timestamp|p.x:json\n1|d-1|{value}\n") == int(expected)
+
+
+@pytest.mark.parametrize(
+    ("cell", "condition", "expected"),
+    [
+        ("10", "property('x') = '10.0'", True),
+        ("10.5", "property('x') > '9'", True),
+        ("true", "property('x') = 'true'", True),
+        ('"10"', "property('x') = 10", True),
+        ('"10"', "property('x') = '10.0'", False),
+    ],
+)
+def test_q21_holds_for_typed_columns_too(cell, condition, expected):
+    assert count(condition, f"profile|timestamp|p.x\n1|d-1|{cell}\n") == int(expected)
+
+
+# --- one pass -------------------------------------------------------------------------------
+
+
+def parsed(*texts):
+    return [query.parse_trait(text) for text in texts]
+
+
+def test_n_definitions_on_one_event_are_one_scan():
+    queries = parsed(
+        "event('E').count()",
+        "event('E').within(7 days).count()",
+        "event('E').count()",
+        "event('F').last(property('x'))",
+    )
+    assert traits.explain(queries) == {
+        "E": ["event('E').count()", "event('E').within(7 days).count()"],
+        "F": ["event('F').last(property('x'))"],
+    }
+
+
+def test_only_what_is_needed_is_asked_for():
+    queries = parsed(
+        "event('E').where(property('a') = 1 OR context('b.c').exists()).within(2 days).count()",
+        "event('E').within(72 hours).sum(property('d'))",
+        "event('F').last(property('x'))",
+    )
+    needs = traits.requirements(queries)
+    assert needs["E"] == traits.Needs(frozenset("ad"), frozenset({"b.c"}), timedelta(days=3))
+    assert needs["F"] == traits.Needs(frozenset("x"), window=None, ordered=True)
+
+
+def test_q19_only_the_narrowest_of_two_windows_is_read():
+    queries = parsed("event('E').within(5 days).within(2 days).count()", "event('E').within(25 hours).count()")
+    assert traits.requirements(queries)["E"].window == timedelta(days=2)
+
+
+def test_one_reducer_without_a_window_reads_everything():
+    queries = parsed("event('E').within(5 days).count()", "event('E').count()")
+    assert traits.requirements(queries)["E"].window is None
+
+
+def test_columns_come_in_the_order_of_the_definitions():
+    computing = [
+        Trait("coupon", query.parse_trait("event('E').last(property('coupon'))")),
+        Trait("orders", query.parse_trait("event('E').count()")),
+        Trait("never", query.parse_trait("event('Never').sum(property('x'))")),
+    ]
+    values = traits.reduce({"E": events(ORDERS)}, traits.reducers(t.query for t in computing), AS_OF)
+    found = traits.compute(values, computing).sort("profile")
+    assert found.schema == {"profile": pl.UInt32, "coupon": pl.String, "orders": pl.Int64, "never": pl.Float64}
+    assert found.rows() == [(1, "autumn", 3, None), (2, None, 1, None)]
+
+
+# --- custom traits --------------------------------------------------------------------------
+
+
+def newest(rows):
+    return {(profile, name): value for profile, name, value, *_ in traits.newest(events(rows), AS_OF).rows()}
+
+
+def test_t1_the_newest_value_wins_by_event_time():
+    rows = """
+        profile | name | value   | timestamp | received_at
+        1       | vip  | true    | d-2       | d-2
+        1       | vip  | false   | d-3       | d-1
+        1       | plan | "pro"   | d-3       | d-3
+        2       | plan | "later" | d+1       | d-1
+    """
+    assert newest(rows) == {(1, "vip"): "true", (1, "plan"): '"pro"'}  # W21
+
+
+def test_t2_null_removes_a_trait_and_has_a_time_of_its_own():
+    rows = """
+        profile | name | value  | timestamp | received_at
+        1       | plan | "pro"  | d-3       | d-1
+        1       | plan | null   | d-2       | d-2
+        2       | plan | null   | d-3       | d-3
+        2       | plan | "back" | d-2       | d-2
+    """
+    assert newest(rows) == {(2, "plan"): '"back"'}
+
+
+def test_t2_an_empty_string_is_a_value():
+    assert newest('profile|name|value|timestamp\n1|plan|""|d-1\n') == {(1, "plan"): '""'}
+
+
+def test_t1_ties_go_to_the_greater_arrival_and_message_id():
+    rows = """
+        profile | name | value | timestamp | received_at | message_id
+        1       | a    | 1     | d-1       | d-1         | m2
+        1       | a    | 2     | d-1       | d-1         | m1
+    """
+    assert newest(rows) == {(1, "a"): "1"}
+
+
+def test_newest_says_when_and_where_from():
+    found = traits.newest(events("profile|name|value|timestamp|source\n1|a|1|d-1|ios\n"), AS_OF)
+    expected = table("profile|name|value|updated_at|source\n1|a|1|d-1|ios\n")
+    assert found.equals(expected)
