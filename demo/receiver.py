@@ -30,7 +30,7 @@ def serve(secret: str) -> Iterator[Receiver]:
     receiver = Receiver()
 
     class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # noqa: N802, the name http.server looks for
+        def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             is_signed = hmac.compare_digest(self.headers.get("X-Signature", ""), _signature(secret, body))
             if is_signed:

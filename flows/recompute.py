@@ -11,12 +11,12 @@ from tasks.edge import scheduled_start
 
 
 @flow
-def recompute(  # noqa: PLR0913, these are the fields of the form in the Prefect UI
+def recompute(
     space: str,
     as_of: datetime | None = None,
-    replay_first: bool = True,  # noqa: FBT001, FBT002
-    deliver: bool = True,  # noqa: FBT001, FBT002
-    allow_stale: bool = False,  # noqa: FBT001, FBT002
+    replay_first: bool = True,
+    deliver: bool = True,
+    allow_stale: bool = False,
     definitions: str = "definitions",
 ) -> State | None:
     """Every profile, trait and audience as of one instant, published and delivered."""

@@ -12,7 +12,7 @@ from tasks.replay import find_contested, replay_source, settle_duplicates, surve
 
 # One source at a time: reading a slice uses every core already.
 @flow(task_runner=ThreadPoolTaskRunner(max_workers=1))  # type: ignore[arg-type]
-def replay(  # noqa: PLR0913, these are the fields of the form in the Prefect UI
+def replay(
     space: str,
     source: str | None = None,
     since: date | None = None,

@@ -13,7 +13,7 @@ from tasks.sync import report_outcomes, sync_destination
 def sync_destinations(
     space: str,
     destination: str | None = None,
-    resync: bool = False,  # noqa: FBT001, FBT002, the UI's form sends it by name
+    resync: bool = False,
     definitions: str = "definitions",
 ) -> list[PrefectFuture]:
     """Difference between the current run and what was acknowledged, by destination."""

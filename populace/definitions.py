@@ -11,7 +11,8 @@ comparison makes values true or false. An audience is a condition, a trait is a 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import timedelta
-from typing import Any, Literal as OneOfThese
+from typing import Any
+from typing import Literal as OneOfThese
 
 # --- queries: one row of thought per node -------------------------------------------------
 
@@ -25,7 +26,7 @@ class Literal:
 
 @dataclass(frozen=True, slots=True)
 class Property:
-    """A property of the event at hand; `path` is dotted, a literal dot is written `\\.` (Q-9)."""
+    r"""A property of the event at hand; `path` is dotted, a literal dot is written `\.` (Q-9)."""
 
     path: str
 
@@ -295,3 +296,8 @@ class Space:
     audiences: tuple[Audience, ...] = ()
     destinations: tuple[Destination, ...] = ()
     warnings: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def computed(self) -> "tuple[Trait | Audience, ...]":
+        """Everything with a query: traits, then audiences."""
+        return (*self.traits, *self.audiences)

@@ -253,6 +253,8 @@ def successors(published: Iterable[str], found: Resolution) -> pl.DataFrame:
     if gone.join(leads, on="profile_id", how="anti").height:
         # Hashing every identifier costs seconds a million, so it is done only where an id is lost.
         named = found.external_ids.select("collection", "id_type", value="id_value")
-        holders = pl.DataFrame({"profile_id": profile_ids(named), "successor": found.external_ids.get_column("profile_id")})
+        holders = pl.DataFrame(
+            {"profile_id": profile_ids(named), "successor": found.external_ids.get_column("profile_id")}
+        )
         leads = pl.concat([leads, holders]).unique("profile_id", keep="first", maintain_order=True)
     return gone.join(leads, on="profile_id", how="left").sort("profile_id")

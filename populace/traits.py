@@ -134,9 +134,10 @@ def reduce(events: Mapping[str, pl.LazyFrame], reducers: Collection[Reducer], as
     Returns
     -------
     One row per profile with any value, in no order: profile, then a column for each distinct reducer, in the
-    order given, named by its fingerprint, with null where there is no value. A count is Int64 and a sum Float64, null where no
-    event matches, or none with a number. `last` has the type of its field; where the field is JSON text the
-    column is too, and its name ends in `:json`, so that 10 and "10" still compare differently.
+    order given, named by its fingerprint, with null where there is no value. A count is Int64 and a sum
+    Float64, null where no event matches, or none with a number. `last` has the type of its field; where the
+    field is JSON text the column is too, and its name ends in `:json`, so that 10 and "10" still compare
+    differently.
 
     Notes
     -----

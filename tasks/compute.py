@@ -53,7 +53,7 @@ def complete_run(space: str, run_id: str, definitions: str) -> None:
     recompute.complete(opening, recompute.reopen(opening, run_id))
 
 
-def _stage(name: str, stage, space: str, run_id: str, definitions: str) -> None:  # noqa: ANN001
+def _stage(name: str, stage, space: str, run_id: str, definitions: str) -> None:
     opening = opened(space, definitions)
     if runs.manifest(opening.lake, run_id):
         get_run_logger().info("%s is complete already", run_id)

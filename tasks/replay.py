@@ -30,7 +30,7 @@ def find_contested(space: str, as_of: datetime, definitions: str) -> int:
 
 
 @task(task_run_name="replay-{source}")
-def replay_source(  # noqa: PLR0913, a range is two ends
+def replay_source(
     space: str, source: str, as_of: datetime, definitions: str, since: str | None = None, until: str | None = None
 ) -> None:
     """Read the due slices of a source, oldest first."""

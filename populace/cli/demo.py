@@ -13,7 +13,7 @@ from populace.cli import output
 from populace.cli.running import _start, summarise
 from populace.definitions import Storage
 from populace.lake.objects import open_store, write_table
-from populace.space import open_space
+from populace.space import OpenSpace, open_space, views
 
 # Fixed, so that every demo shows the same numbers.
 AS_OF = datetime(2026, 9, 1, tzinfo=UTC)
@@ -53,14 +53,17 @@ def demo(store: str, events: int, *, as_json: bool) -> None:
             output.screen.print(f"The webhook's receiver now knows {people}.")
             output.screen.print(NEXT.format(as_of=f"{AS_OF:%Y-%m-%d}", example=_example(opening)))
             if store == "s3":
-                output.screen.print("The S3 server ended with the demo, and its data with it; without STORE=s3 they stay.")
+                output.screen.print(
+                    "The S3 server ended with the demo, and its data with it; without STORE=s3 they stay."
+                )
     raise SystemExit(code)
 
 
 def _start_afresh() -> None:
     """Remove what an earlier demo left; never a folder that is not the demo's."""
     if FOLDER.exists() and not MARK.exists():
-        raise click.UsageError(f"{FOLDER.resolve()} exists and is not a demo's; move it away")
+        message = f"{FOLDER.resolve()} exists and is not a demo's; move it away"
+        raise click.UsageError(message)
     for name in ("archive", "lake"):
         shutil.rmtree(FOLDER / name, ignore_errors=True)
     for file in FOLDER.glob("warehouse.db*"):
@@ -114,10 +117,8 @@ def _write_archive(events: int, *, quiet: bool) -> None:
             report("write events", written, max(events, written))
 
 
-def _example(opening) -> str:  # noqa: ANN001
+def _example(opening: OpenSpace) -> str:
     """Somebody who just signed up."""
-    from populace.space import views
-
     found = views.members(opening, "new_users_7_days").head(1).rows(named=True)
     identifiers = {each["id_type"]: each["id_value"] for each in (found[0]["identifiers"] if found else [])}
     return f"user_id:{identifiers['user_id'][0]}" if "user_id" in identifiers else "email:jane@example.com"

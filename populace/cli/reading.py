@@ -62,12 +62,15 @@ def show(space: str, identifier: str, definitions: str, *, as_json: bool) -> Non
     """A profile: identifiers, traits, audiences, latest events."""
     id_type, colon, value = identifier.partition(":")
     if not colon:
-        raise click.UsageError("write the identifier as TYPE:VALUE, such as email:jane@example.com")
+        message = "write the identifier as TYPE:VALUE, such as email:jane@example.com"
+        raise click.UsageError(message)
     found = views.show(_open(space, definitions), id_type, value)
     if as_json:
         output.emit([found])
         return
-    output.screen.print(f"[bold]{found['profile_id']}[/] since {output.text(found['created_at'])}, run {found['run_id']}")
+    output.screen.print(
+        f"[bold]{found['profile_id']}[/] since {output.text(found['created_at'])}, run {found['run_id']}"
+    )
     output.table("Identifiers", found["identifiers"])
     output.table("Merged into it", found["merged"])
     output.table("Traits", [{"trait": name, "value": value} for name, value in found["traits"].items()])
@@ -83,15 +86,16 @@ def show(space: str, identifier: str, definitions: str, *, as_json: bool) -> Non
 @click.option("--format", "form", type=click.Choice(["ndjson", "csv", "parquet"]), help="Default: a table, or ndjson.")
 @click.option("--output", "file", type=click.Path(dir_okay=False, path_type=Path), help="A file; needed for parquet.")
 @output.options
-def members(  # noqa: PLR0913, each is an option
+def members(
     space: str, key: str, as_of: str | None, form: str | None, file: Path | None, definitions: str, *, as_json: bool
 ) -> None:
     """The members of an audience with their identifiers."""
     moment = recompute.instant(as_of) if as_of else None
     found = views.members(_open(space, definitions), key, moment)
     if form == "parquet" and file is None:
-        raise click.UsageError("--format parquet needs --output FILE")
-    if form == "parquet":
+        message = "--format parquet needs --output FILE"
+        raise click.UsageError(message)
+    if form == "parquet" and file is not None:
         found.write_parquet(file)
     elif form == "csv":
         output.write(found.with_columns(identifiers=_as_json(found)).write_csv(), file)
@@ -120,10 +124,13 @@ def _as_json(found: DataFrame) -> Series:
 def preview(space: str, key: str | None, text: str | None, definitions: str, *, as_json: bool) -> None:
     """Count and a sample of what a definition gives; nothing is written."""
     if (key is None) == (text is None):
-        raise click.UsageError("give the key of a definition, or --query")
+        message = "give the key of a definition, or --query"
+        raise click.UsageError(message)
     found = views.preview(_open(space, definitions), key, text)
     if as_json:
-        output.emit([{"run_id": found.run_id, "count": found.count, "sample": found.sample, "scans": found.explanation}])
+        output.emit(
+            [{"run_id": found.run_id, "count": found.count, "sample": found.sample, "scans": found.explanation}]
+        )
         return
     output.screen.print(f"[bold]{found.count:,}[/] profiles in run {found.run_id}")
     output.table("Some of them", found.sample)

@@ -43,7 +43,7 @@ def _about(opening: OpenSpace, about: str) -> list[dict]:
 @click.option("--since", type=DAY, help="Only days received on this date or later.")
 @click.option("--until", type=DAY, help="Only days received on this date or earlier.")
 @output.options
-def replay(  # noqa: PLR0913, each is an option
+def replay(
     space: str, source: str | None, since: datetime | None, until: datetime | None, definitions: str, *, as_json: bool
 ) -> None:
     """Bring what is new in the archives into the lake; prints the ledger."""
@@ -64,7 +64,7 @@ def replay(  # noqa: PLR0913, each is an option
 @click.option("--no-sync", is_flag=True, help="Publish, and send nothing.")
 @click.option("--allow-stale", is_flag=True, help="Publish though a source is not completely replayed.")
 @output.options
-def recompute(  # noqa: PLR0913, each is an option
+def recompute(
     space: str, as_of: str | None, definitions: str, *, no_replay: bool, no_sync: bool, allow_stale: bool, as_json: bool
 ) -> None:
     """Replay, compute, publish and deliver; prints the run id."""
@@ -121,9 +121,7 @@ def backfill(space: str, since: datetime, until: datetime, every: str, definitio
 @click.option("--dry-run", is_flag=True, help="Say what would be sent; send nothing.")
 @click.option("--resync", is_flag=True, help="Send everything again, as if nothing had been acknowledged.")
 @output.options
-def sync(
-    space: str, destination: str | None, definitions: str, *, dry_run: bool, resync: bool, as_json: bool
-) -> None:
+def sync(space: str, destination: str | None, definitions: str, *, dry_run: bool, resync: bool, as_json: bool) -> None:
     """Deliver to every destination what differs from what it has acknowledged."""
     opening = _opened(space, definitions)
     views.current(opening)

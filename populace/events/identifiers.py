@@ -53,7 +53,9 @@ Found = tuple[Identifier, pl.DataFrame]
 
 
 def _nothing() -> pl.DataFrame:
-    return pl.DataFrame(schema={"row_number": pl.UInt32, "id_type": pl.String, "raw_value": pl.String, "value": pl.String})
+    return pl.DataFrame(
+        schema={"row_number": pl.UInt32, "id_type": pl.String, "raw_value": pl.String, "value": pl.String}
+    )
 
 
 def _from_column(rows: pl.DataFrame, rule: Identifier) -> Found:
@@ -110,7 +112,7 @@ def _from_external_ids(rows: pl.DataFrame, rules: Identity, json: JsonReader) ->
         return []
     listed = json.values(context, ["/externalIds"])[0]
     entries = rows.select("row_number").with_columns(entries=listed).filter(pl.col("entries").str.starts_with("["))
-    shape = pl.List(pl.Struct({key: pl.String for key in ("id", "type", "collection")}))
+    shape = pl.List(pl.Struct(dict.fromkeys(("id", "type", "collection"), pl.String)))
     entries = entries.with_columns(entry=pl.col("entries").str.json_decode(shape)).explode("entry").unnest("entry")
     users = entries.filter(pl.col("collection") == "users")
     return [
@@ -132,7 +134,9 @@ def normalised(raw: pl.Series, rule: Identifier) -> pl.Series:
     return trimmed.str.to_lowercase() if rule.normalize == "trim_lower" else trimmed
 
 
-def number(rows: pl.DataFrame, found: pl.DataFrame, source: str, day: date) -> tuple[pl.DataFrame, pl.DataFrame, pl.Series]:
+def number(
+    rows: pl.DataFrame, found: pl.DataFrame, source: str, day: date
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.Series]:
     """Number the identifiers and the sets they form.
 
     Parameters

@@ -68,7 +68,9 @@ class JsonReader:
             return []
         listed = ", ".join(_quoted(each) for each in pointers)
         picked = ", ".join(f"v[{n}]::varchar as v{n}" for n in range(1, len(pointers) + 1))
-        found = self._query(_column(objects), f"select {picked} from (select {function}(j, [{listed}]) as v from input)")
+        found = self._query(
+            _column(objects), f"select {picked} from (select {function}(j, [{listed}]) as v from input)"
+        )
         return found.get_columns()
 
     def _query(self, input: pl.DataFrame, query: str) -> pl.DataFrame:
@@ -93,7 +95,7 @@ def pointer(names: Sequence[str]) -> str:
 
 
 def names(path: str) -> tuple[str, ...]:
-    """The keys of a dotted path; a dot written `\\.` belongs to the key (Q-9)."""
+    r"""The keys of a dotted path; a dot written `\.` belongs to the key (Q-9)."""
     parts = path.replace("\\.", "\0").split(".")
     return tuple(part.replace("\0", ".") for part in parts)
 

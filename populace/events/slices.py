@@ -138,8 +138,9 @@ def _events(kept: pl.DataFrame, context: list[str], json: JsonReader) -> Iterato
     named = kept.with_columns(table=_table())
     for (name,), frame in sorted(named.partition_by("table", as_dict=True, maintain_order=True).items()):
         properties = shred.all_columns(frame.get_column("properties"), "p.", json)
-        yield name, frame.select(*ENVELOPE, *_calls_own(name), *context, *properties).with_columns(
-            _titled(name, properties)
+        yield (
+            name,
+            frame.select(*ENVELOPE, *_calls_own(name), *context, *properties).with_columns(_titled(name, properties)),
         )
 
 
@@ -155,6 +156,16 @@ def _table() -> pl.Expr:
 def table_of(event: str) -> str:
     """The table of an event's name; one that starts with `@` gets another, so that calls stay apart."""
     return "@" + event if event.startswith("@") else event
+
+
+def event_of(table: str) -> str:
+    """The name of the event whose table this is."""
+    return table.removeprefix("@")
+
+
+def is_event(table: str) -> bool:
+    """Whether a table holds events that a definition can name; Identify calls, say, are none (E-6)."""
+    return not table.startswith("@") or table.startswith("@@")
 
 
 def _calls_own(name: str) -> list[str]:

@@ -16,7 +16,14 @@ import polars as pl
 from populace.lake.objects import Store, read_json, scan, write_json, write_table
 
 UNDATED = "undated"
-OBJECTS = {"path": pl.String, "tag": pl.String, "size": pl.Int64, "digest": pl.String, "day": pl.String, "rows": pl.UInt32}
+OBJECTS = {
+    "path": pl.String,
+    "tag": pl.String,
+    "size": pl.Int64,
+    "digest": pl.String,
+    "day": pl.String,
+    "rows": pl.UInt32,
+}
 
 
 def fingerprint(document: Any) -> str:
@@ -96,4 +103,5 @@ def objects(store: Store, source: str) -> pl.DataFrame:
 
 
 def remember_objects(store: Store, source: str, known: pl.DataFrame) -> None:
+    """Replace what `objects` returns."""
     write_table(store, f"replay/{source}.objects.parquet", known.sort("path", "day"))

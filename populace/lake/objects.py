@@ -41,8 +41,13 @@ class Object:
 class Store(Protocol):
     """Objects below one root."""
 
-    root: str
-    options: dict[str, str]
+    @property
+    def root(self) -> str:
+        """The URI of the place, for messages."""
+
+    @property
+    def options(self) -> dict[str, str]:
+        """What polars needs to reach it, credentials included: never for messages."""
 
     def list(self, prefix: str = "") -> list[Object]:
         """Every object whose path starts with the prefix, sorted by path."""
@@ -257,7 +262,7 @@ class S3Store:
         return self.session.client("s3", endpoint_url=self.storage.endpoint_url, region_name=region, config=config)
 
     @cached_property
-    def options(self) -> dict[str, str]:  # type: ignore[override]
+    def options(self) -> dict[str, str]:
         """What polars needs to read the same bucket with the same credentials."""
         keys = self.session.get_credentials()
         if keys is None:
@@ -276,9 +281,7 @@ class S3Store:
         return {name: value for name, value in settings.items() if value}
 
     def list(self, prefix: str = "") -> list[Object]:
-        pages = self.client.get_paginator("list_objects_v2").paginate(
-            Bucket=self.bucket, Prefix=self.prefix + prefix
-        )
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.prefix + prefix)
         found = self._call(prefix, lambda: [each for page in pages for each in page.get("Contents", ())])
         return sorted(
             (Object(each["Key"].removeprefix(self.prefix), each["ETag"].strip('"'), each["Size"]) for each in found),
@@ -289,7 +292,7 @@ class S3Store:
         def get() -> bytes:
             return self.client.get_object(Bucket=self.bucket, Key=self.prefix + path)["Body"].read()
 
-        return self._call(path, get, otherwise={code: None for code in MISSING})
+        return self._call(path, get, otherwise=dict.fromkeys(MISSING))
 
     def replace(self, path: str, data: bytes) -> None:
         self._call(path, lambda: self.client.put_object(Bucket=self.bucket, Key=self.prefix + path, Body=data))
@@ -299,7 +302,7 @@ class S3Store:
             self.client.put_object(Bucket=self.bucket, Key=self.prefix + path, Body=data, IfNoneMatch="*")
             return True
 
-        return self._call(path, put, otherwise={code: False for code in EXISTS})
+        return self._call(path, put, otherwise=dict.fromkeys(EXISTS, False))
 
     def delete(self, path: str) -> None:
         self._call(path, lambda: self.client.delete_object(Bucket=self.bucket, Key=self.prefix + path))

@@ -32,7 +32,7 @@ def folder(table: str) -> str:
     name = "".join(_letter(each) for each in table)
     if len(name) <= LONGEST_NAME:
         return name
-    return f"{name[:LONGEST_NAME - 40]}!!{hashlib.sha256(table.encode()).hexdigest()[:32]}"
+    return f"{name[: LONGEST_NAME - 40]}!!{hashlib.sha256(table.encode()).hexdigest()[:32]}"
 
 
 def _letter(each: str) -> str:
@@ -46,10 +46,7 @@ def _letter(each: str) -> str:
 def outputs(slices: Iterable[dict], kind: str, table: str | None = None) -> list[dict]:
     """What slices wrote of one kind, in the order of the slices."""
     return [
-        output
-        for each in slices
-        for output in each["outputs"]
-        if output["kind"] == kind and output["table"] == table
+        output for each in slices for output in each["outputs"] if output["kind"] == kind and output["table"] == table
     ]
 
 

@@ -95,7 +95,8 @@ class _Builder:
             return self.mapping(node, keys, {})
         if isinstance(node, yaml.SequenceNode):
             return list(self._items(node, keys))
-        self._note_text(node, keys)
+        if isinstance(node, yaml.ScalarNode):
+            self._note_text(node, keys)
         return self.scalars.construct_object(node)
 
     def _items(self, node: yaml.SequenceNode, keys: Keys) -> Iterator[Any]:

@@ -5,32 +5,43 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
-Key = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,254}$")]
+NAME = r"^[a-z][a-z0-9_]{0,62}$"
+KEY = r"^[a-z][a-z0-9_]{0,254}$"
+DURATION = r"^[1-9][0-9]* (hours?|days?)$"
+LIMIT = r"^(none|[1-9][0-9]*( (ever|daily|weekly|monthly|annually))?)$"
+
+Name = Annotated[str, StringConstraints(pattern=NAME)]
+Key = Annotated[str, StringConstraints(pattern=KEY)]
 Text = Annotated[str, StringConstraints(min_length=1)]
-Duration = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]* (hours?|days?)$")]
-Limit = Annotated[str, StringConstraints(pattern=r"^(none|[1-9][0-9]*( (ever|daily|weekly|monthly|annually))?)$")]
+Duration = Annotated[str, StringConstraints(pattern=DURATION)]
+Limit = Annotated[str, StringConstraints(pattern=LIMIT)]
 Deliveries = list[Text | Annotated[dict[Text, Text], Field(min_length=1, max_length=1)]]
 
 # What an example shows where a value does not match, by the type's pattern.
 EXAMPLES = {
-    Name.__metadata__[0].pattern: "a lower-case name such as web_shop",
-    Key.__metadata__[0].pattern: "a lower-case key such as new_users_7_days",
-    Duration.__metadata__[0].pattern: "a length such as 60 days or 36 hours",
-    Limit.__metadata__[0].pattern: "a limit such as 5 weekly, 1 ever, or none",
+    NAME: "a lower-case name such as web_shop",
+    KEY: "a lower-case key such as new_users_7_days",
+    DURATION: "a length such as 60 days or 36 hours",
+    LIMIT: "a limit such as 5 weekly, 1 ever, or none",
 }
 
 
 class Shape(BaseModel):
+    """What every file and definition has in common: no key that is not known, no value of another type."""
+
     model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=True)
 
 
 class StorageShape(Shape):
+    """`storage:` of a space or a source."""
+
     endpoint_url: Text | None = None
     region: Text | None = None
 
 
 class SpaceShape(Shape):
+    """`space.yaml`."""
+
     space: Name
     lake: Text
     storage: StorageShape = StorageShape()
@@ -39,6 +50,8 @@ class SpaceShape(Shape):
 
 
 class SourceShape(Shape):
+    """One entry of `sources.yaml`."""
+
     archive: Text
     layout: Literal["raw"] = "raw"
     storage: StorageShape | None = None
@@ -47,6 +60,8 @@ class SourceShape(Shape):
 
 
 class IdentifierShape(Shape):
+    """One entry of `identifiers:`."""
+
     limit: Limit | Annotated[int, Field(ge=1)] | None = None
     normalize: Literal["none", "trim", "trim_lower"] | None = None
     read_from: Text | None = Field(default=None, alias="from")
@@ -54,18 +69,26 @@ class IdentifierShape(Shape):
 
 
 class IdentityShape(Shape):
-    identifiers: dict[Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_.]{0,62}$")], IdentifierShape | None] = {}
+    """`identity.yaml`."""
+
+    identifiers: dict[
+        Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_.]{0,62}$")], IdentifierShape | None
+    ] = {}
     blocked: list[Text] | None = None
     priority: list[Text] = []
 
 
 class TraitShape(Shape):
+    """One entry of `traits.yaml`."""
+
     query: Text
     description: str = ""
     destinations: Deliveries = []
 
 
 class AudienceShape(Shape):
+    """One entry of `audiences.yaml`."""
+
     query: Text
     name: str = ""
     description: str = ""
@@ -74,6 +97,8 @@ class AudienceShape(Shape):
 
 
 class DestinationShape(Shape):
+    """One entry of `destinations.yaml`; the other keys are its adapter's settings."""
+
     model_config = ConfigDict(extra="allow", strict=True)
 
     kind: Text

@@ -4,8 +4,6 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
-from difflib import get_close_matches
-from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,11 +21,10 @@ from populace.definitions import (
     Space,
     Storage,
     Trait,
-    TraitValue,
-    walk,
 )
 from populace.errors import DefinitionError, UsageError
-from populace.loading import shapes
+from populace.loading import checks, shapes
+from populace.loading.checks import meant
 from populace.loading.documents import Document, Keys, read
 
 FILES = ("space", "sources", "identity", "traits", "audiences", "destinations")
@@ -73,11 +70,11 @@ def load(name: str, folder: Path, environ: Mapping[str, str]) -> Space:
     loader = _Loader(name, folder, environ, documents)
     space = loader.space()
     others = [_outline(other, folder, environ) for other in known if other != name]
-    loader.check(space, others)
+    checks.check(space, others, documents)
     problems = [problem for document in documents.values() for problem in document.problems]
     if problems:
         raise DefinitionError(sorted(problems, key=_by_line))
-    return replace(space, warnings=_warnings(space))
+    return replace(space, warnings=checks.warnings(space))
 
 
 def _by_line(problem: str) -> tuple[str, int]:
@@ -104,9 +101,13 @@ class _Loader:
     # --- nodes -------------------------------------------------------------------------------
 
     def space(self) -> Space:
-        shape = self._validated("space", shapes.SpaceShape) or shapes.SpaceShape(space=self.name, lake="file:///nowhere")
+        shape = self._validated("space", shapes.SpaceShape) or shapes.SpaceShape(
+            space=self.name, lake="file:///nowhere"
+        )
         if shape.space != self.name:
-            self.documents["space"].report(("space",), f"space '{shape.space}' is in the folder '{self.name}'; use one name")
+            self.documents["space"].report(
+                ("space",), f"space '{shape.space}' is in the folder '{self.name}'; use one name"
+            )
         amount, unit = shape.window.split()
         return Space(
             name=self.name,
@@ -122,8 +123,7 @@ class _Loader:
         )
 
     def _source(self, key: str, shape: shapes.SourceShape) -> Source:
-        space_storage = self.documents["space"].data.get("storage")
-        storage = shape.storage or shapes.StorageShape.model_construct(**_texts(space_storage))
+        storage = shape.storage or shapes.StorageShape(**_texts(self.documents["space"].data.get("storage")))
         return Source(
             name=key,
             archive=self._uri("sources", (key, "archive"), shape.archive),
@@ -139,7 +139,9 @@ class _Loader:
         listed = shape.identifiers or dict.fromkeys(BUILT_IN)
         built = {key: self._identifier(key, each or shapes.IdentifierShape()) for key, each in listed.items()}
         self._check_priority(shape.priority, built)
-        order = {key: rank for rank, key in enumerate(dict.fromkeys([*shape.priority, "user_id", "email", *sorted(built)]))}
+        order = {
+            key: rank for rank, key in enumerate(dict.fromkeys([*shape.priority, "user_id", "email", *sorted(built)]))
+        }
         blocked = SUGGESTED_BLOCKS if shape.blocked is None else tuple(shape.blocked)
         self._check_patterns(("blocked",), blocked)
         return Identity(tuple(sorted(built.values(), key=lambda each: order[each.id_type])), blocked)
@@ -165,7 +167,7 @@ class _Loader:
     def _check_priority(self, priority: list[str], built: Mapping[str, Identifier]) -> None:
         for number, key in enumerate(priority):
             if key not in built:
-                self.documents["identity"].report(("priority", number), f"no identifier '{key}'{_meant(key, built)}")
+                self.documents["identity"].report(("priority", number), f"no identifier '{key}'{meant(key, built)}")
             elif key in priority[:number]:
                 self.documents["identity"].report(("priority", number), f"'{key}' stands twice")
 
@@ -178,15 +180,15 @@ class _Loader:
         reducer = self._query("traits", key, shape.query, query.parse_trait)
         deliveries = self._deliveries("traits", key, shape.destinations)
         at = self.documents["traits"].place((key,))
-        return reducer and Trait(key, reducer, shape.description, deliveries, at)
+        return None if reducer is None else Trait(key, reducer, shape.description, deliveries, at)
 
     def _audience(self, key: str, shape: shapes.AudienceShape) -> Audience | None:
         condition = self._query("audiences", key, shape.query, query.parse_audience)
         deliveries = self._deliveries("audiences", key, shape.destinations)
         at = self.documents["audiences"].place((key,))
-        return condition and Audience(
-            key, condition, shape.name, shape.description, shape.include_anonymous, deliveries, at
-        )
+        if condition is None:
+            return None
+        return Audience(key, condition, shape.name, shape.description, shape.include_anonymous, deliveries, at)
 
     def _query(self, name: str, key: str, text: str, parse: Callable[[str], T]) -> T | None:
         try:
@@ -204,7 +206,9 @@ class _Loader:
             destination, form = next(iter(each.items())) if isinstance(each, dict) else (each, None)
             place = (key, "destinations", number)
             if destination not in known:
-                self.documents[name].report(place, f"'{key}': no destination '{destination}'{_meant(destination, known)}")
+                self.documents[name].report(
+                    place, f"'{key}': no destination '{destination}'{meant(destination, known)}"
+                )
             else:
                 self._check_form(name, place, destination, form)
             found.append(Delivery(destination, form))
@@ -272,7 +276,9 @@ class _Loader:
             self.documents[name].report(keys, f"environment variable {missing.args[0]} is not set")
             return text
         if not uri.startswith(("file:", "s3://")):
-            self.documents[name].report(keys, f"'{uri}' is no place to read; write s3://bucket/prefix or file:///folder")
+            self.documents[name].report(
+                keys, f"'{uri}' is no place to read; write s3://bucket/prefix or file:///folder"
+            )
         if uri.startswith("file:") and not uri.startswith("file:/"):
             return (self.base / uri.removeprefix("file:")).resolve().as_uri()
         return uri
@@ -288,67 +294,11 @@ class _Loader:
                 self.documents[name].report((*keys, field), f"environment variable {missing.args[0]} is not set")
         return Storage(**values)
 
-    # --- what one file alone cannot show ----------------------------------------------------
 
-    def check(self, space: Space, others: list[Space]) -> None:
-        self._check_keys(space)
-        self._check_cycles(space)
-        for other in others:
-            self._check_shared(space, other)
-
-    def _check_keys(self, space: Space) -> None:
-        traits = {each.key: each for each in space.traits}
-        for audience in space.audiences:
-            if audience.key in traits:
-                place = traits[audience.key].at
-                self.documents["audiences"].report((audience.key,), f"'{audience.key}' is also a trait, at {place}")
-
-    def _check_cycles(self, space: Space) -> None:
-        graph = {each.key: references(each.query) for each in (*space.traits, *space.audiences)}
-        try:
-            tuple(TopologicalSorter(graph).static_order())
-        except CycleError as cause:
-            ring = " → ".join(reversed(cause.args[1]))
-            self.documents["audiences"].report((cause.args[1][0],), f"definitions refer to each other in a ring: {ring}")
-
-    def _check_shared(self, space: Space, other: Space) -> None:
-        if space.lake == other.lake:
-            self.documents["space"].report(("lake",), f"space '{other.name}' has the same lake; give each its own")
-        theirs = {_account(each): each.name for each in other.destinations}
-        for each in space.destinations:
-            if same := theirs.get(_account(each)):
-                problem = f"'{each.name}' is the same account as '{same}' of space '{other.name}'; give each its own"
-                self.documents["destinations"].report((each.name,), problem)
-
-
-def _account(destination: Destination) -> tuple[str, str]:
-    return destination.kind, adapters.ADAPTERS[destination.kind].account(destination.options)
-
-
-def _warnings(space: Space) -> tuple[str, ...]:
-    """Legal things that are probably not meant (Q-28)."""
-    found = [
-        f"{each.at}: limit '{each.limit}' of '{each.id_type}' is not applied in this version: "
-        "everything that shares an identifier is one profile"
-        for each in space.identity.identifiers
-        if each.limit not in (None, "none")
-    ]
-    keys = {each.key for each in (*space.traits, *space.audiences)}
-    for each in (*space.traits, *space.audiences):
-        for key in sorted(references(each.query) - keys):
-            close = get_close_matches(key, keys, n=1)
-            hint = f"; did you mean '{close[0]}'?" if close else ""
-            found.append(f"{each.at}: '{each.key}' reads '{key}', which must be a custom trait{hint}")
-    return tuple(found)
-
-
-def _texts(data: Any) -> dict[str, str]:
-    return {name: value for name, value in (data or {}).items() if isinstance(value, str)}
-
-
-def references(node: Any) -> set[str]:
-    """The keys that a query reads with `trait(…)`."""
-    return {each.key for each in walk(node) if isinstance(each, TraitValue)}
+def _texts(storage: Any) -> dict[str, Any]:
+    """What is usable of the space's storage, whose problems are told where it stands."""
+    given = storage if isinstance(storage, dict) else {}
+    return {name: given[name] for name in shapes.StorageShape.model_fields if isinstance(given.get(name), str)}
 
 
 def resolve_text(text: str, environ: Mapping[str, str]) -> str:
@@ -369,13 +319,6 @@ def _is_pattern(text: str) -> bool:
     return True
 
 
-def _meant(given: str, known: Any) -> str:
-    close = get_close_matches(given, list(known), n=1)
-    if close:
-        return f"; did you mean '{close[0]}'?"
-    return f"; there is {', '.join(sorted(known))}" if known else ""
-
-
 def _explain(error: Any, keys: Keys, shape: Any) -> str:
     """One of pydantic's errors in the words of the definitions."""
     name = ".".join(str(each) for each in (*keys, *error["loc"]) if isinstance(each, str))
@@ -383,7 +326,7 @@ def _explain(error: Any, keys: Keys, shape: Any) -> str:
         last = str(error["loc"][-1])
         if last in shapes.LATER:
             return f"'{last}' is not available in this version; leave it out"
-        return f"unknown key '{last}'{_meant(last, _fields(shape))}"
+        return f"unknown key '{last}'{meant(last, _fields(shape))}"
     if error["type"] == "missing":
         return f"'{name}' is missing"
     if error["type"] == "string_pattern_mismatch":

@@ -146,7 +146,9 @@ def _reading(store: Store, path: str, query: pl.LazyFrame) -> pl.DataFrame:
 
 def _unreadable(store: Store, path: str, cause: Exception) -> ArchiveError:
     first = str(cause).splitlines()[0] if str(cause) else type(cause).__name__
-    return ArchiveError(f"{store.url(path)}: cannot be read as Parquet, is it cut short? Put the whole file there again ({first})")
+    return ArchiveError(
+        f"{store.url(path)}: cannot be read as Parquet, is it cut short? Put the whole file there again ({first})"
+    )
 
 
 def slice_rows(store: Store, objects: list[str], day: date | None) -> Iterator[tuple[str, pl.DataFrame]]:

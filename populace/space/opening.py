@@ -34,8 +34,8 @@ class OpenSpace:
 
     def rules(self, source: Source) -> Rules:
         """What extraction of a source depends on: identifiers, and the context paths someone reads."""
-        queries = [each.query for each in (*self.definition.traits, *self.definition.audiences)]
-        read = {node.path for query in queries for node in walk(query) if isinstance(node, Context)}
+        nodes = (node for each in self.definition.computed for node in walk(each.query))
+        read = {node.path for node in nodes if isinstance(node, Context)}
         return Rules(self.definition.identity, tuple(sorted(read | set(source.keep_context))))
 
 

@@ -22,7 +22,7 @@ from populace.events.slices import table_of
 from populace.lake import ledger, runs, tables
 from populace.lake.objects import read_json, write_json
 from populace.space.opening import OpenSpace
-from populace.space.schemas import LAKE, RUN
+from populace.space.schemas import LAKE, RUN, empty
 
 KNOWN_IDS = ("user_id", "email", "android.idfa", "ios.idfa")  # A-73
 
@@ -158,8 +158,8 @@ def resolve_identities(space: OpenSpace, run: Run) -> dict[str, int]:
     """Profiles, their identifiers, merges, links and custom traits."""
     sightings, identifiers = (tables.read(space.lake, run.entries, kind) for kind in ("sightings", "identifiers"))
     found = identity.resolve(
-        LAKE["sightings"].to_frame(eager=False) if sightings is None else sightings,
-        LAKE["identifiers"].to_frame(eager=False) if identifiers is None else identifiers,
+        empty(LAKE["sightings"]).lazy() if sightings is None else sightings,
+        empty(LAKE["identifiers"]).lazy() if identifiers is None else identifiers,
         space.definition.identity,
         run.as_of,
     )
@@ -167,7 +167,7 @@ def resolve_identities(space: OpenSpace, run: Run) -> dict[str, int]:
     resolved["retired"] = identity.successors(_published_ids(space, run), found)
     resolved["custom_traits"] = _custom_traits(space, run, found)
     resolved["links"] = _links(space, run, found)
-    resolved["violations"] = RUN["violations"].to_frame()
+    resolved["violations"] = empty(RUN["violations"])
     for name, frame in resolved.items():
         runs.write(space.lake, run.run_id, name, frame)
     return {name: frame.height for name, frame in resolved.items()}
@@ -192,7 +192,7 @@ def _numbered(found: pl.DataFrame, resolved: pl.DataFrame) -> tuple[pl.LazyFrame
 def _custom_traits(space: OpenSpace, run: Run, found: identity.Resolution) -> pl.DataFrame:
     long = tables.read(space.lake, run.entries, "custom_traits")
     if long is None:
-        return RUN["custom_traits"].to_frame()
+        return empty(RUN["custom_traits"])
     profiles, sightings = _numbered(found.profiles, found.sightings)
     newest = traits.newest(long.join(sightings, on="sighting").drop("sighting"), run.as_of)
     named = newest.lazy().join(profiles, on="profile").select("profile_id", "name", "value", "updated_at", "source")
@@ -203,7 +203,7 @@ def _links(space: OpenSpace, run: Run, found: identity.Resolution) -> pl.DataFra
     """Which profile was linked to which account, by its first Group call (I-71)."""
     calls = tables.read(space.lake, run.entries, "links")
     if calls is None:
-        return RUN["links"].to_frame()
+        return empty(RUN["links"])
     placed = calls.filter(pl.col("timestamp") <= run.as_of).join(found.sightings.drop_nulls().lazy(), on="sighting")
     return (
         placed.sort("timestamp", "received_at", "message_id")
@@ -216,7 +216,7 @@ def _links(space: OpenSpace, run: Run, found: identity.Resolution) -> pl.DataFra
 
 def compute_traits(space: OpenSpace, run: Run) -> dict[str, int]:
     """Every reducer of every definition in one scan per event table, and from them the computed traits."""
-    names, values = reduced(space, run, [each.query for each in (*space.definition.traits, *space.definition.audiences)])
+    names, values = reduced(space, run, [each.query for each in space.definition.computed])
     written = {"values": values, "traits": traits.compute(values, space.definition.traits)}
     for name, frame in written.items():
         by_id = frame.join(names, on="profile").select("profile_id", pl.exclude("profile", "profile_id"))
@@ -240,9 +240,9 @@ def reduced(space: OpenSpace, run: Run, queries: list) -> tuple[pl.DataFrame, pl
     for name, needs in traits.requirements(queries).items():
         columns = [f"p.{path}" for path in sorted(needs.properties)] + [f"c.{path}" for path in sorted(needs.contexts)]
         slices = [each for each in run.entries if _reaches(each, needs, run.as_of)]
-        found = tables.events(space.lake, slices, table_of(name), columns)
-        if found is not None:
-            streams[name] = found.join(sightings, on="sighting")
+        stream = tables.events(space.lake, slices, table_of(name), columns)
+        if stream is not None:
+            streams[name] = stream.join(sightings, on="sighting")
     return profiles.collect(), traits.reduce(streams, traits.reducers(queries), run.as_of)
 
 
@@ -297,7 +297,7 @@ def members_of(
 def _before(space: OpenSpace, run: Run) -> pl.DataFrame:
     """Members of the run before, under the ids their profiles have now: (audience, profile_id, entered_at)."""
     if run.before is None:
-        return RUN["memberships"].to_frame()
+        return empty(RUN["memberships"])
     leads = runs.table(space.lake, run.run_id, "retired").drop_nulls()
     members = runs.table(space.lake, run.before, "memberships").join(leads, on="profile_id", how="left")
     current = members.select("audience", pl.coalesce("successor", "profile_id").alias("profile_id"), "entered_at")
@@ -326,7 +326,7 @@ def publish(space: OpenSpace, run: Run) -> bool:
 
 def named(space: OpenSpace, key: str) -> Trait | Audience:
     """The trait or audience of that key; UsageError where there is neither."""
-    for each in (*space.definition.traits, *space.definition.audiences):
+    for each in space.definition.computed:
         if each.key == key:
             return each
     message = f"no trait or audience '{key}' in space '{space.definition.name}'"

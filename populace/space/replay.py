@@ -18,14 +18,15 @@ from populace.lake.ledger import UNDATED
 from populace.lake.objects import write_table
 from populace.space.archive import Survey, message_ids, slice_rows
 from populace.space.opening import OpenSpace
+from populace.space.schemas import INSTANT, Columns, empty
 
 CONTESTED = "replay/contested.parquet"
 PREFERRED = ("received_at", "source", "object", "row")
 SIDE_TABLES = ("sightings", "identifiers", "custom_traits", "links", "quarantine")
 
-COPIES = {
+COPIES: Columns = {
     "message_id": pl.String,
-    "received_at": pl.Datetime("us", "UTC"),
+    "received_at": INSTANT,
     "object": pl.String,
     "row": pl.UInt32,
     "kept": pl.Boolean,
@@ -129,7 +130,7 @@ def run_slice(space: OpenSpace, survey: Survey, day: str, rivals: pl.DataFrame, 
 
 def _write(space: OpenSpace, source: str, day: str, read: Slice) -> list[dict]:
     """Every table that has rows; the ledger says which there are."""
-    named = [("events", name, frame) for name, frame in read.events.items()]
+    named: list[tuple[str, str | None, pl.DataFrame]] = [("events", name, each) for name, each in read.events.items()]
     named += [(kind, None, getattr(read, kind)) for kind in SIDE_TABLES]
     named.append(("copies", None, _labelled(read.copies, source, day)))
     return [_write_one(space, source, day, *each) for each in named if not each[2].is_empty()]
@@ -180,7 +181,7 @@ def _held(space: OpenSpace, messages: pl.DataFrame, leaving_out: Collection[tupl
     """The copies of these messages that slices hold."""
     copies = _copies(space, leaving_out) if messages.height else None
     if copies is None:
-        return pl.DataFrame(schema=COPIES)
+        return empty(COPIES)
     return copies.join(messages.lazy(), on="message_id", how="semi").select(*COPIES).collect()
 
 
@@ -216,7 +217,7 @@ def _in_question(space: OpenSpace) -> pl.DataFrame:
     """All copies of messages that several slices hold now, or that a slice gave up before."""
     copies = _copies(space)
     if copies is None:
-        return pl.DataFrame(schema=COPIES)
+        return empty(COPIES)
     contested = pl.read_parquet(space.lake.url(CONTESTED), storage_options=space.lake.options or None)
     given_up = copies.filter(~pl.col("kept")).select("message_id").collect()
     return _held(space, pl.concat([contested, given_up]).unique())

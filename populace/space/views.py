@@ -11,6 +11,7 @@ from populace import query, traits
 from populace.definitions import Audience, Destination, Trait
 from populace.errors import UsageError
 from populace.events import identifiers
+from populace.events.slices import event_of, is_event
 from populace.lake import ledger, runs, tables
 from populace.lake.delivery import Ledger
 from populace.space import recompute
@@ -24,7 +25,8 @@ def current(space: OpenSpace) -> str:
     """The id of the published run; UsageError before the first."""
     run_id = runs.current(space.lake)
     if run_id is None:
-        message = f"space '{space.definition.name}' has no published run yet; run `populace recompute {space.definition.name}`"
+        name = space.definition.name
+        message = f"space '{name}' has no published run yet; run `populace recompute {name}`"
         raise UsageError(message)
     return run_id
 
@@ -162,10 +164,12 @@ def _normalised(space: OpenSpace, id_type: str, value: str) -> str:
 
 def _latest_events(space: OpenSpace, run_id: str, sightings: pl.Series) -> list[dict[str, Any]]:
     run = recompute.reopen(space, run_id, strict=False)
-    named = {each["table"] for entry in run.entries for each in entry["outputs"] if each["kind"] == "events"}
+    tabled = {each["table"] for entry in run.entries for each in entry["outputs"] if each["kind"] == "events"}
+    named = {each for each in tabled if is_event(each)}
     streams = [
-        frame.filter(pl.col("sighting").is_in(sightings.implode()) & (pl.col("timestamp") <= run.as_of))
-        .select(pl.lit(table).alias("event"), "timestamp", "source", "received_at", "message_id")
+        frame.filter(pl.col("sighting").is_in(sightings.implode()) & (pl.col("timestamp") <= run.as_of)).select(
+            pl.lit(event_of(table)).alias("event"), "timestamp", "source", "received_at", "message_id"
+        )
         for table in sorted(named)
         if (frame := tables.events(space.lake, run.entries, table, [])) is not None
     ]
@@ -189,8 +193,10 @@ def members(space: OpenSpace, key: str, as_of: datetime | None = None) -> pl.Dat
     found = runs.table(space.lake, run_id, "memberships").filter(pl.col("audience") == key)
     known = runs.table(space.lake, run_id, "external_ids").select("profile_id", "id_type", "id_value")
     types = known.group_by("profile_id", "id_type").agg(pl.col("id_value").sort())
-    by_profile = types.sort("id_type").group_by("profile_id", maintain_order=True).agg(
-        identifiers=pl.struct("id_type", "id_value")
+    by_profile = (
+        types.sort("id_type")
+        .group_by("profile_id", maintain_order=True)
+        .agg(identifiers=pl.struct("id_type", "id_value"))
     )
     return found.join(by_profile, on="profile_id", how="left").sort("profile_id").collect()
 
@@ -245,7 +251,7 @@ def _preview_trait(space: OpenSpace, run: recompute.Run, trait: Trait) -> Previe
 
 def _preview_audience(space: OpenSpace, run: recompute.Run, audience: Audience) -> Preview:
     audiences = tuple({each.key: each for each in (*space.definition.audiences, audience)}.values())
-    queries = [each.query for each in (*space.definition.traits, *audiences)]
+    queries = [*(each.query for each in space.definition.traits), *(each.query for each in audiences)]
     _, values = recompute.reduced(space, run, queries)
     found = recompute.members_of(space, run, audiences, values).filter(pl.col("audience") == audience.key)
     sample = found.select("profile_id").head(SAMPLE).rows(named=True)

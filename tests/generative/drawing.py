@@ -15,7 +15,11 @@ REALS = [0.0, 0.5, 10.0, -1.5, 0.1, 0.2, 2.0**53, 1e15]
 TEXTS = ["", "a", "B", "é", "10", "10.0", "9", "1e1", ".5", " 10", "-1", "true", "false", "True", "null", "inf", "nan"]
 TEXTS += ["x'y\\z", str(2**53 + 1), "1_0", "+10", '"', "[1]"]
 BOOLEANS = [True, False]
+SCALARS = (int, float, str, bool)
 COMPLEX = [[1], [], {"a": 1}, ["a", "b"]]
+
+# Half of all draws come from these few, so that values that are nearly the same meet.
+CONFUSABLE = [10, 10.0, "10", "10.0", True, False, "true", "é"]
 
 # One path for each way a field can be stored: typed, or JSON where types mix.
 TYPES = {"n": pl.Int64, "f": pl.Float64, "t": pl.String, "b": pl.Boolean, "m": None, r"a\.b.c": None}
@@ -29,7 +33,12 @@ MOMENTS = [AS_OF - edge + timedelta(microseconds=by) for edge in EDGES for by in
 
 
 def _fields(chance):
-    return {path: chance.choice([None, *chance.sample(POOLS.get(path, MIXED), 2)]) for path in TYPES}
+    return {path: _value(chance, POOLS.get(path, MIXED)) for path in TYPES}
+
+
+def _value(chance, pool):
+    confusable = [value for value in pool if type(value) in SCALARS and value in CONFUSABLE]
+    return chance.choice([None, chance.choice(pool), chance.choice(confusable)])
 
 
 # Drawn once, simple ones first: drawing each value of each event would take longer than computing it.
@@ -57,7 +66,10 @@ def events(draw, names=("E", "F"), most=10):
     ]
 
 
-literals = st.builds(nodes.Literal, st.sampled_from([*INTEGERS, *REALS, *TEXTS]))
+constants = st.sampled_from([value for value in CONFUSABLE if not isinstance(value, bool)]) | st.sampled_from(
+    [*INTEGERS, *REALS, *TEXTS]
+)
+literals = st.builds(nodes.Literal, constants)
 event_fields = st.sampled_from([kind(path) for kind in (nodes.Property, nodes.Context) for path in (*TYPES, "never")])
 
 

@@ -1,0 +1,1 @@
+"""Measurements that are run by hand or at night, not by `make test`."""

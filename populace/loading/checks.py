@@ -1,0 +1,80 @@
+"""What must hold between definitions, and what is probably not meant."""
+
+from difflib import get_close_matches
+from graphlib import CycleError, TopologicalSorter
+from typing import Any
+
+from populace import destinations as adapters
+from populace.definitions import Destination, Space, TraitValue, walk
+from populace.loading.documents import Document
+
+Documents = dict[str, Document]
+
+
+def check(space: Space, others: list[Space], documents: Documents) -> None:
+    """Report what one file alone cannot show: keys used twice, rings, things two spaces share."""
+    _check_keys(space, documents)
+    _check_cycles(space, documents)
+    for other in others:
+        _check_shared(space, other, documents)
+
+
+def _check_keys(space: Space, documents: Documents) -> None:
+    traits = {each.key: each for each in space.traits}
+    for audience in space.audiences:
+        if audience.key in traits:
+            place = traits[audience.key].at
+            documents["audiences"].report((audience.key,), f"'{audience.key}' is also a trait, at {place}")
+
+
+def _check_cycles(space: Space, documents: Documents) -> None:
+    graph = {each.key: references(each.query) for each in space.computed}
+    try:
+        tuple(TopologicalSorter(graph).static_order())
+    except CycleError as cause:
+        ring = " → ".join(reversed(cause.args[1]))
+        documents["audiences"].report((cause.args[1][0],), f"definitions refer to each other in a ring: {ring}")
+
+
+def _check_shared(space: Space, other: Space, documents: Documents) -> None:
+    if space.lake == other.lake:
+        documents["space"].report(("lake",), f"space '{other.name}' has the same lake; give each its own")
+    theirs = {_account(each): each.name for each in other.destinations}
+    for each in space.destinations:
+        if same := theirs.get(_account(each)):
+            problem = f"'{each.name}' is the same account as '{same}' of space '{other.name}'; give each its own"
+            documents["destinations"].report((each.name,), problem)
+
+
+def _account(destination: Destination) -> tuple[str, str]:
+    return destination.kind, adapters.ADAPTERS[destination.kind].account(destination.options)
+
+
+def warnings(space: Space) -> tuple[str, ...]:
+    """Legal things that are probably not meant (Q-28)."""
+    found = [
+        f"{each.at}: limit '{each.limit}' of '{each.id_type}' is not applied in this version: "
+        "everything that shares an identifier is one profile"
+        for each in space.identity.identifiers
+        if each.limit not in (None, "none")
+    ]
+    keys = {each.key for each in space.computed}
+    for each in space.computed:
+        for key in sorted(references(each.query) - keys):
+            close = get_close_matches(key, keys, n=1)
+            hint = f"; did you mean '{close[0]}'?" if close else ""
+            found.append(f"{each.at}: '{each.key}' reads '{key}', which must be a custom trait{hint}")
+    return tuple(found)
+
+
+def references(node: Any) -> set[str]:
+    """The keys that a query reads with `trait(…)`."""
+    return {each.key for each in walk(node) if isinstance(each, TraitValue)}
+
+
+def meant(given: str, known: Any) -> str:
+    """What a message adds about a name that is not known: the nearest known one, or all there are."""
+    close = get_close_matches(given, list(known), n=1)
+    if close:
+        return f"; did you mean '{close[0]}'?"
+    return f"; there is {', '.join(sorted(known))}" if known else ""
