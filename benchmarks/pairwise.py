@@ -52,7 +52,8 @@ def score(external_ids: pl.DataFrame, truth: pl.DataFrame) -> Score:
     Parameters
     ----------
     external_ids
-        One row per identifier of a profile: (profile_id, id_type, id_value). Those the truth does not know are left out.
+        One row per identifier of a profile: (profile_id, id_type, id_value). Those that the truth does not know are
+        left out.
     truth
         One row per identifier: (identifier_type, identifier_value, person). An identifier that stands in no profile
         is in no claimed pair, so what it belongs to counts as not found.
@@ -83,7 +84,8 @@ def main(lake: str, truth: str, run_id: str | None = None) -> None:
         message = f"{lake}: no published run"
         raise PopulaceError(message)
     external_ids, known = runs.table(store, run_id, "external_ids").collect(), pl.read_parquet(truth)
-    parts = {"all": known} | {name: part for (name,), part in sorted(known.partition_by("identifier_type", as_dict=True).items())}
+    by_type = sorted(known.partition_by("identifier_type", as_dict=True).items())
+    parts = {"all": known} | {name: part for (name,), part in by_type}
     for name, part in parts.items():
         found = score(external_ids, part)
         rates = {"precision": round(found.precision, 4), "recall": round(found.recall, 4)}

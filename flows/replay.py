@@ -10,8 +10,8 @@ from tasks.edge import scheduled_start, sources
 from tasks.replay import find_contested, replay_source, settle_duplicates, survey_archive
 
 
-# One source at a time: reading a slice uses every core already.
-@flow(task_runner=ThreadPoolTaskRunner(max_workers=1))  # type: ignore[arg-type]
+# Large slices use every core; a second source fills the gaps that small ones leave.
+@flow(task_runner=ThreadPoolTaskRunner(max_workers=2))  # type: ignore[arg-type]
 def replay(
     space: str,
     source: str | None = None,

@@ -112,6 +112,12 @@ def deliver(
     return _reported(ledger, {**header, **exchange.finish()})
 
 
+def previews(space: OpenSpace, only: str | None) -> list[dict[str, Any]]:
+    """What every destination, or the one asked for, would be sent now; nothing is sent or written."""
+    names = [only] if only else [each.name for each in space.definition.destinations]
+    return [deliver(space, name, environ={}, dry_run=True) for name in names]
+
+
 def failure(summary: Mapping[str, Any]) -> DestinationError | None:
     """The error that a summary amounts to: held, or something left waiting; parked records are none."""
     waiting = sum(summary.get(name, 0) for name in sync.WAITING)

@@ -129,7 +129,7 @@ def sync(space: str, destination: str | None, definitions: str, *, dry_run: bool
         from tasks.delivery import previews
 
         rows = previews(opening, destination)
-        output.emit(rows) if as_json else output.destinations(rows)
+        output.emit(rows) if as_json else output.table("Would be sent", rows)
         return
     parameters = {"space": space, "destination": destination, "resync": resync, "definitions": definitions}
     code = _start("sync_destinations", parameters, quiet=as_json)

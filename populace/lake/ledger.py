@@ -45,12 +45,29 @@ def begin(store: Store, source: str, since: str) -> None:
     write_json(store, f"replay/{source}.json", {"source": source, "since": since, "status": "running"})
 
 
-def finish(store: Store, source: str, since: str, status: str) -> dict:
-    """Say how the source ended, with every slice it now has and their totals."""
+def finish(store: Store, source: str, since: str, status: str, among: list[str]) -> dict:
+    """Say how the source ended, with every slice it now has and their totals.
+
+    `among` are all sources of the space, for they share messages: with other sources beside it, what
+    counts here may be another copy.
+    """
     slices = entries(store, source)
-    document = {"source": source, "since": since, "status": status, "slices": slices, "rows": total(slices.values())}
+    document: dict[str, Any] = {"source": source, "since": since, "status": status, "among": among}
+    document |= {"slices": slices, "rows": total(slices.values())}
     write_json(store, f"replay/{source}.json", document)
     return document
+
+
+def is_complete(store: Store, source: str, among: list[str]) -> bool:
+    """Whether everything is in the lake that was there when these sources were last looked at."""
+    found = summary(store, source)
+    return found.get("status") == "complete" and found["among"] == among
+
+
+def slices(store: Store, source: str) -> dict[str, dict]:
+    """Every slice of a source by its day, oldest first; from one object where the source is complete."""
+    found = summary(store, source)
+    return found["slices"] if found.get("status") == "complete" else entries(store, source)
 
 
 def total(slices: Iterable[dict]) -> dict[str, int]:

@@ -15,6 +15,7 @@ def check(space: Space, others: list[Space], documents: Documents) -> None:
     """Report what one file alone cannot show: keys used twice, rings, things two spaces share."""
     _check_keys(space, documents)
     _check_cycles(space, documents)
+    _check_accounts(space, documents)
     for other in others:
         _check_shared(space, other, documents)
 
@@ -34,6 +35,15 @@ def _check_cycles(space: Space, documents: Documents) -> None:
     except CycleError as cause:
         ring = " → ".join(reversed(cause.args[1]))
         documents["audiences"].report((cause.args[1][0],), f"definitions refer to each other in a ring: {ring}")
+
+
+def _check_accounts(space: Space, documents: Documents) -> None:
+    taken: dict[tuple[str, str], str] = {}
+    for each in space.destinations:
+        other = taken.setdefault(_account(each), each.name)
+        if other != each.name:
+            problem = f"'{each.name}' is the same account as '{other}'; one would overwrite what the other writes"
+            documents["destinations"].report((each.name,), problem)
 
 
 def _check_shared(space: Space, other: Space, documents: Documents) -> None:

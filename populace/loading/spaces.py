@@ -302,11 +302,15 @@ def _texts(storage: Any) -> dict[str, Any]:
 
 
 def resolve_text(text: str, environ: Mapping[str, str]) -> str:
-    """`${NAME}` and `${NAME:-default}` replaced; KeyError names a variable that is not set."""
+    """`${NAME}` and `${NAME:-default}` replaced; KeyError names a variable that is not set, or empty."""
 
     def value(found: re.Match) -> str:
         name, default = found.groups()
-        return environ[name] if name in environ or default is None else default
+        if given := environ.get(name):
+            return given
+        if default is None:
+            raise KeyError(name)
+        return default
 
     return VARIABLE.sub(value, text)
 

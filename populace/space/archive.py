@@ -83,16 +83,10 @@ def survey(space: OpenSpace, source: Source, first_day: date) -> Survey:
         (pl.col("day") == UNDATED) | ((pl.col("day") >= since) & (pl.col("day") < UNDATED))
     )
     wanted = fingerprints(objects, space.rules(source))
-    done = _done(space, source.name, before)
+    done = {day: entry["fingerprint"] for day, entry in ledger.slices(space.lake, source.name).items()}
     due = tuple(day for day, want in wanted.items() if done.get(day) != want)
     vanished = tuple(sorted(set(done) - set(wanted)))
     return Survey(source, since, objects, wanted, due, vanished)
-
-
-def _done(space: OpenSpace, source: str, summary: dict) -> dict[str, str]:
-    # Only a complete summary is trusted; while a replay runs, the entries of its slices are.
-    entries = summary["slices"] if summary.get("status") == "complete" else ledger.entries(space.lake, source)
-    return {day: entry["fingerprint"] for day, entry in entries.items()}
 
 
 def fingerprints(objects: pl.DataFrame, rules: Rules) -> dict[str, str]:

@@ -28,6 +28,11 @@ class OpenSpace:
         message = f"no source '{name}' in space '{self.definition.name}'; there is {known}"
         raise UsageError(message)
 
+    @property
+    def source_names(self) -> list[str]:
+        """All sources, sorted."""
+        return sorted(each.name for each in self.definition.sources)
+
     def archive(self, source: Source) -> Store:
         """The store behind a source's archive."""
         return open_store(source.archive, source.storage, ArchiveError)

@@ -76,14 +76,18 @@ def plan(space: OpenSpace, as_of: datetime, *, allow_stale: bool = False) -> Run
     StaleError
         If a connected source is not completely replayed, unless `allow_stale`.
     """
-    stale = [each.name for each in space.definition.sources if not _is_complete(space, each.name)]
+    stale = [
+        each.name
+        for each in space.definition.sources
+        if not ledger.is_complete(space.lake, each.name, space.source_names)
+    ]
     if stale and not allow_stale:
         message = (
             f"{', '.join(stale)}: not completely replayed, so results would be stale; "
             f"run `populace replay {space.definition.name}`, or pass --allow-stale"
         )
         raise StaleError(message)
-    slices = {each.name: ledger.entries(space.lake, each.name) for each in space.definition.sources}
+    slices = {each.name: ledger.slices(space.lake, each.name) for each in space.definition.sources}
     document = {
         "space": space.definition.name,
         "as_of": iso(as_of),
@@ -113,16 +117,12 @@ def reopen(space: OpenSpace, run_id: str, *, strict: bool = True) -> Run:
         If a slice has changed since: the tables would not be what their name says.
     """
     document = read_json(space.lake, f"runs/{run_id}/plan.json")
-    slices = {name: ledger.entries(space.lake, name) for name in document["slices"]}
+    slices = {name: ledger.slices(space.lake, name) for name in document["slices"]}
     found = {name: {day: each["fingerprint"] for day, each in days.items()} for name, days in slices.items()}
     if strict and found != document["slices"]:
         message = f"run {run_id}: the lake changed while it was computed; start it again"
         raise StaleError(message)
     return Run(run_id, instant(document["as_of"]), slices, document)
-
-
-def _is_complete(space: OpenSpace, source: str) -> bool:
-    return ledger.summary(space.lake, source).get("status") == "complete"
 
 
 @cache

@@ -51,7 +51,7 @@ def begin(space: OpenSpace, survey: Survey) -> None:
 
 def is_complete(space: OpenSpace, source: str) -> bool:
     """Whether everything that was there when the source was last looked at is in the lake."""
-    return ledger.summary(space.lake, source).get("status") == "complete"
+    return ledger.is_complete(space.lake, source, space.source_names)
 
 
 def _discard(space: OpenSpace, source: str, day: str) -> None:
@@ -167,7 +167,7 @@ def _copies(space: OpenSpace, leaving_out: Collection[tuple[str, str]] = ()) -> 
     entries = [
         entry
         for source in space.definition.sources
-        for day, entry in ledger.entries(space.lake, source.name).items()
+        for day, entry in ledger.slices(space.lake, source.name).items()
         if (source.name, day) not in leaving_out
     ]
     return tables.read(space.lake, entries, "copies")
@@ -208,6 +208,7 @@ def settle(space: OpenSpace, surveys: Collection[Survey]) -> int:
     wrong = _wrong(held)
     with JsonReader() as json:
         for source, day in wrong:
+            ledger.begin(space.lake, source, by_source[source].since)
             others = held.filter((pl.col("source") != source) | (pl.col("day") != day))
             run_slice(space, by_source[source], day, _best(others), json)
     return len(wrong)
@@ -233,7 +234,7 @@ def _wrong(held: pl.DataFrame) -> list[tuple[str, str]]:
 
 def finish(space: OpenSpace, survey: Survey) -> dict:
     """Sum up the source; it is complete if every slice that its objects make is in the lake."""
-    if ledger.summary(space.lake, survey.source.name).get("status") == "complete":
+    if is_complete(space, survey.source.name):
         return ledger.summary(space.lake, survey.source.name)
     status = "running" if survey.due else "complete"
-    return ledger.finish(space.lake, survey.source.name, survey.since, status)
+    return ledger.finish(space.lake, survey.source.name, survey.since, status, space.source_names)

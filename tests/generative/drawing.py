@@ -11,7 +11,7 @@ from populace import definitions as nodes
 from tests.tables import AS_OF
 
 INTEGERS = [0, 1, -1, 10, 2**53, 2**53 + 1]
-REALS = [0.0, 0.5, 10.0, -1.5, 0.1, 0.2, 2.0**53, 1e15]
+REALS = [0.0, 0.5, 10.0, -1.5, 0.1, 0.2, 0.7, 1.1, 2.0**53, 1e15]
 TEXTS = ["", "a", "B", "é", "10", "10.0", "9", "1e1", ".5", " 10", "-1", "true", "false", "True", "null", "inf", "nan"]
 TEXTS += ["x'y\\z", str(2**53 + 1), "1_0", "+10", '"', "[1]"]
 BOOLEANS = [True, False]
@@ -47,7 +47,7 @@ fields = st.sampled_from(FIELDS)
 
 
 @st.composite
-def events(draw, names=("E", "F"), most=10):
+def events(draw, names=("E", "E", "F"), most=10):
     """Events of few profiles, many of them at the same instant; message ids are unique and in no order."""
     moments = draw(st.lists(st.sampled_from(MOMENTS), min_size=1, max_size=3))
     count = draw(st.integers(0, most))
@@ -70,7 +70,9 @@ constants = st.sampled_from([value for value in CONFUSABLE if not isinstance(val
     [*INTEGERS, *REALS, *TEXTS]
 )
 literals = st.builds(nodes.Literal, constants)
-event_fields = st.sampled_from([kind(path) for kind in (nodes.Property, nodes.Context) for path in (*TYPES, "never")])
+# Mostly what can be of any type; context is read by the same code and so seldom.
+PROPERTIES = [*TYPES, "m", "m", "never"]
+event_fields = st.sampled_from([*map(nodes.Property, PROPERTIES), *map(nodes.Context, ("m", "t"))])
 
 
 def comparisons(operands, operators=OPERATORS):
@@ -108,7 +110,7 @@ def conditions(operands):
 def streams(filters=None):
     each = st.builds(nodes.Where, conditions(event_fields)) | windows
     chosen = st.lists(each, max_size=2).map(tuple) if filters is None else filters
-    return st.builds(nodes.Event, st.sampled_from(["E", "F", "Never"]), chosen)
+    return st.builds(nodes.Event, st.sampled_from(["E", "E", "E", "F", "Never"]), chosen)
 
 
 counts = st.builds(nodes.Count, streams())
