@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
@@ -24,12 +25,12 @@ SPACE = "dev"
 
 NEXT = """
 [bold]Look further[/]
-  populace show dev {example}      one person, all there is
-  populace members dev new_users_7_days
-  populace preview dev --query "event('Order Completed').within(30 days).count() >= 2"
-  populace recompute dev --as-of {as_of}      again: reads and sends nothing
-  make ui                                          runs and reports in the Prefect UI
-  definitions/dev/                                 what was asked for: change it and recompute
+  {populace} show dev {example}
+  {populace} members dev new_users_7_days
+  {populace} preview dev --query "event('Order Completed').within(30 days).count() >= 2"
+  {populace} recompute dev --as-of {as_of}   (reads nothing new, sends nothing)
+  make ui            runs and reports in the Prefect UI
+  definitions/dev/   what was asked for: change it and recompute
 """
 
 
@@ -51,7 +52,8 @@ def demo(store: str, events: int, *, as_json: bool) -> None:
         if not as_json:
             people = f"{len(receiver.people):,} people in {receiver.requests} signed requests"
             output.screen.print(f"The webhook's receiver now knows {people}.")
-            output.screen.print(NEXT.format(as_of=f"{AS_OF:%Y-%m-%d}", example=_example(opening)))
+            hints = {"as_of": f"{AS_OF:%Y-%m-%d}", "example": _example(opening), "populace": _command()}
+            output.screen.print(NEXT.format(**hints), soft_wrap=True)
             if store == "s3":
                 output.screen.print(
                     "The S3 server ended with the demo, and its data with it; without STORE=s3 they stay."
@@ -115,6 +117,11 @@ def _write_archive(events: int, *, quiet: bool) -> None:
             write_table(archive, each.key, each.frame)
             written += each.frame.height
             report("write events", written, max(events, written))
+
+
+def _command() -> str:
+    """What to type for this very program."""
+    return "populace" if shutil.which("populace") else os.path.relpath(sys.argv[0])
 
 
 def _example(opening: OpenSpace) -> str:

@@ -111,12 +111,10 @@ def _from_external_ids(rows: pl.DataFrame, rules: Identity, json: JsonReader) ->
     if not context.str.contains("externalIds", literal=True).any():
         return []
     listed = json.values(context, ["/externalIds"])[0]
-    entries = rows.select("row_number").with_columns(entries=listed).filter(pl.col("entries").str.starts_with("["))
-    shape = pl.List(pl.Struct(dict.fromkeys(("id", "type", "collection"), pl.String)))
-    entries = entries.with_columns(entry=pl.col("entries").str.json_decode(shape)).explode("entry").unnest("entry")
-    users = entries.filter(pl.col("collection") == "users")
+    entries = rows.select("row_number").with_columns(entry=json.entries(listed, ("id", "type", "collection")))
+    users = entries.drop_nulls().explode("entry").unnest("entry").filter(pl.col("collection") == '"users"')
     return [
-        (rule, users.filter(pl.col("type") == rule.id_type).select("row_number", raw_value="id").drop_nulls())
+        (rule, _scalars(users.filter(pl.col("type") == f'"{rule.id_type}"').select("row_number", raw_value="id")))
         for rule in rules.identifiers
     ]
 

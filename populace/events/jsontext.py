@@ -4,6 +4,7 @@ DuckDB never touches a file or the network here: it is handed Arrow columns and 
 """
 
 import json
+import re
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
@@ -13,6 +14,12 @@ import polars as pl
 
 # How deep a path may be followed; deeper levels stay JSON text at the last one.
 DEPTH = 16
+
+# json_structure aborts the whole query at this depth, and DuckDB takes NaN and Infinity for JSON. What may hold
+# either is found by a cheap pattern first, and then looked at character by character.
+LEVELS = 128
+SUSPECT = r"(?i)[:,\[]\s*-?(?:nan|inf)"
+TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{\]}]|(?i:nan|inf)')
 
 # json_type aborts the whole query on a bad value, so it only ever sees good ones.
 IS_OBJECT = "{j} is null or (json_valid({j}) and json_type(case when json_valid({j}) then {j} end) = 'OBJECT')"
@@ -41,9 +48,11 @@ class JsonReader:
         self.connection.close()
 
     def are_objects(self, texts: pl.DataFrame) -> pl.DataFrame:
-        """For each column: true where the text is a JSON object, or null (nothing was sent)."""
+        """For each column: true where the text is a JSON object of fewer than 128 levels, or null (nothing was sent)."""
         asked = ", ".join(f"coalesce({IS_OBJECT.format(j=name)}, false) as {name}" for name in texts.columns)
-        return self._query(texts, f"select {asked} from input")
+        return self._query(texts, f"select {asked} from input").with_columns(
+            pl.col(each.name) & _are_sound(each) for each in texts.iter_columns()
+        )
 
     def structures(self, objects: pl.Series) -> list[dict]:
         """The distinct shapes of JSON objects: nested names with the type of each leaf."""
@@ -60,6 +69,11 @@ class JsonReader:
     def values(self, objects: pl.Series, pointers: Sequence[str]) -> list[pl.Series]:
         """For each JSON pointer the values as JSON: strings with quotes, `null` for JSON null."""
         return self._extract(objects, pointers, "json_extract")
+
+    def entries(self, arrays: pl.Series, fields: Sequence[str]) -> pl.Series:
+        """JSON arrays as lists of structs of these fields, each as JSON; what is no object has only nulls."""
+        shape = json.dumps([dict.fromkeys(fields, "JSON")])
+        return self._query(_column(arrays), f"select from_json(j, {_quoted(shape)}) as v from input").to_series()
 
     def _extract(self, objects: pl.Series, pointers: Sequence[str], function: str) -> list[pl.Series]:
         if objects.null_count() == objects.len():
@@ -81,6 +95,21 @@ class JsonReader:
             self.connection.unregister("input")
 
 
+def _are_sound(texts: pl.Series) -> pl.Series:
+    suspect = texts.str.contains(SUSPECT) | (texts.str.count_matches(r"[\[{]") >= LEVELS)
+    unsound = [text for text in texts.filter(suspect).unique() if not _is_sound(text)]
+    return ~texts.is_in(pl.Series(unsound, dtype=pl.String).implode()).fill_null(value=False)
+
+
+def _is_sound(text: str) -> bool:
+    depth = 0
+    for token in TOKENS.findall(text):
+        depth += (token in "[{") - (token in "]}")
+        if depth >= LEVELS or token[0] in "nNiI":
+            return False
+    return True
+
+
 def _column(texts: pl.Series) -> pl.DataFrame:
     return texts.alias("j").cast(pl.String).to_frame()
 
@@ -95,11 +124,18 @@ def pointer(names: Sequence[str]) -> str:
 
 
 def names(path: str) -> tuple[str, ...]:
-    r"""The keys of a dotted path; a dot written `\.` belongs to the key (Q-9)."""
-    parts = path.replace("\\.", "\0").split(".")
-    return tuple(part.replace("\0", ".") for part in parts)
+    r"""The keys of a dotted path; a dot written `\.` belongs to the key (Q-9), and two backslashes before a dot are one."""
+    parts = [""]
+    for slashes, dot, text in re.findall(r"(\\*)(\.)|(\\*[^\\.]+|\\+$)", path):
+        parts[-1] += text + slashes[: len(slashes) // 2]
+        if dot and len(slashes) % 2:
+            parts[-1] += dot
+        elif dot:
+            parts.append("")
+    return tuple(parts)
 
 
 def dotted(names: Sequence[str]) -> str:
     """The canonical dotted path of keys; `names` reads it back."""
-    return ".".join(name.replace(".", "\\.") for name in names)
+    inner = [re.sub(r"(\\*)\.", r"\1\1\\.", name) for name in names]
+    return ".".join([*(re.sub(r"(\\+)$", r"\1\1", name) for name in inner[:-1]), *inner[-1:]])

@@ -2,11 +2,12 @@
 
 A path whose values are all whole numbers, numbers, true/false or text becomes a column of that
 type. A path with mixed types, an array or an empty object becomes a column whose name ends in
-`:json` and which holds each value as JSON, so that 10, "10" and true stay apart.
+`:json` and which holds each value as JSON, so that 10, "10" and true stay apart. A path that ends
+in `:json` itself is always kept so, and hence never taken for the JSON column of another.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import polars as pl
 
@@ -19,7 +20,9 @@ JSON = ":json"
 Path = tuple[str, ...]
 
 
-def all_columns(objects: pl.Series, prefix: str, json: JsonReader) -> list[pl.Series]:
+def all_columns(
+    objects: pl.Series, prefix: str, json: JsonReader, stand_ins: Mapping[Path, Path] | None = None
+) -> list[pl.Series]:
     """A column for every path seen in the objects, sorted by path.
 
     Parameters
@@ -28,8 +31,12 @@ def all_columns(objects: pl.Series, prefix: str, json: JsonReader) -> list[pl.Se
         JSON objects as text; null where nothing was sent.
     prefix
         Stands before the dotted path in each column's name: `p.` for properties.
+    stand_ins
+        Paths whose values, where there are none, are those of another path.
     """
-    return _columns(objects, kinds(json.structures(objects)), prefix, json)
+    seen, stand_ins = kinds(json.structures(objects)), stand_ins or {}
+    both = {path: seen.get(path, set()) | seen[other] for path, other in stand_ins.items() if other in seen}
+    return _columns(objects, seen | both, prefix, json, stand_ins)
 
 
 def chosen_columns(objects: pl.Series, paths: Iterable[str], prefix: str, json: JsonReader) -> list[pl.Series]:
@@ -37,7 +44,7 @@ def chosen_columns(objects: pl.Series, paths: Iterable[str], prefix: str, json: 
     wanted = sorted({names(path) for path in paths})
     values = json.values(objects, [pointer(path) for path in wanted])
     seen = {path: _kinds_of(value) for path, value in zip(wanted, values, strict=True)}
-    return _columns(objects, {path: kind for path, kind in seen.items() if kind}, prefix, json)
+    return _columns(objects, {path: kind for path, kind in seen.items() if kind}, prefix, json, {})
 
 
 def kinds(shapes: Sequence[dict]) -> dict[Path, set[str]]:
@@ -74,19 +81,31 @@ def _kinds_of(values: pl.Series) -> set[str]:
     return found
 
 
-def _columns(objects: pl.Series, seen: dict[Path, set[str]], prefix: str, json: JsonReader) -> list[pl.Series]:
-    types = {path: _type(kind) for path, kind in seen.items()}
+def _columns(
+    objects: pl.Series, seen: dict[Path, set[str]], prefix: str, json: JsonReader, stand_ins: Mapping[Path, Path]
+) -> list[pl.Series]:
+    types = {path: None if dotted(path).endswith(JSON) else _type(kind) for path, kind in seen.items()}
     plain = [path for path, dtype in types.items() if dtype is not None]
-    texts = json.texts(objects, [pointer(path) for path in plain])
-    typed = {path: _cast(text, types[path]) for path, text in zip(plain, texts, strict=True)}
+    texts = _read(json.texts, objects, plain, stand_ins)
+    typed = {path: _cast(text, types[path]) for path, text in texts.items()}
     mixed = [path for path in types if typed.get(path) is None]
-    values = json.values(objects, [pointer(path) for path in mixed])
+    values = _read(lambda *asked: [_without_null(each) for each in json.values(*asked)], objects, mixed, stand_ins)
     columns = {path: series.alias(prefix + dotted(path)) for path, series in typed.items() if series is not None}
-    columns |= {
-        path: _without_null(value).alias(prefix + dotted(path) + JSON)
-        for path, value in zip(mixed, values, strict=True)
-    }
+    columns |= {path: value.alias(prefix + dotted(path) + JSON) for path, value in values.items()}
     return [columns[path] for path in sorted(columns)]
+
+
+def _read(
+    extract: Callable[[pl.Series, list[str]], list[pl.Series]],
+    objects: pl.Series,
+    paths: list[Path],
+    stand_ins: Mapping[Path, Path],
+) -> dict[Path, pl.Series]:
+    """The values at each path, or at the one that stands in for it."""
+    needed = list(dict.fromkeys([*paths, *(stand_ins[path] for path in paths if path in stand_ins)]))
+    extracted = extract(objects, [pointer(path) for path in needed])
+    found = dict(zip(needed, extracted, strict=True))
+    return {path: found[path].zip_with(found[path].is_not_null(), found[stand_ins.get(path, path)]) for path in paths}
 
 
 def _type(kind: set[str]) -> pl.DataType | None:
@@ -100,11 +119,17 @@ def _type(kind: set[str]) -> pl.DataType | None:
 
 
 def _cast(text: pl.Series, dtype: pl.DataType | None) -> pl.Series | None:
-    """The text as its type; None where a value would vanish, such as an integer past 64 bits."""
+    """The text as its type; None where a value would vanish or lose digits: an integer past 64 bits, 1e400."""
     if dtype == pl.Boolean:
         return text == "true"
     column = text.cast(dtype or pl.String, strict=False)
-    return None if column.null_count() != text.null_count() else column
+    if column.null_count() != text.null_count():
+        return None
+    if dtype == pl.Float64:
+        whole = text.filter(text.str.contains(r"^-?\d{19,}$"))
+        if column.is_infinite().any() or whole.cast(pl.Int64, strict=False).null_count():
+            return None
+    return column
 
 
 def _without_null(values: pl.Series) -> pl.Series:

@@ -18,6 +18,9 @@ ENVELOPE = ("message_id", "timestamp", "received_at", "source", "sighting")
 EVENT_ORDER = identifiers.EVENT_ORDER
 COPY = ("message_id", *rows.COPY_ORDER)
 
+# `name` of a page or screen call is also the property page_name or screen_name (E-5).
+TITLES = {"Page Viewed": {("page_name",): ("name",)}, "Screen Viewed": {("screen_name",): ("name",)}}
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
@@ -137,11 +140,8 @@ def _events(kept: pl.DataFrame, context: list[str], json: JsonReader) -> Iterato
     """Each table's name and rows, in event order, sorted by name."""
     named = kept.with_columns(table=_table())
     for (name,), frame in sorted(named.partition_by("table", as_dict=True, maintain_order=True).items()):
-        properties = shred.all_columns(frame.get_column("properties"), "p.", json)
-        yield (
-            name,
-            frame.select(*ENVELOPE, *_calls_own(name), *context, *properties).with_columns(_titled(name, properties)),
-        )
+        properties = shred.all_columns(frame.get_column("properties"), "p.", json, TITLES.get(name))
+        yield name, frame.select(*ENVELOPE, *_calls_own(name), *context, *properties)
 
 
 def _table() -> pl.Expr:
@@ -170,15 +170,6 @@ def is_event(table: str) -> bool:
 
 def _calls_own(name: str) -> list[str]:
     return {"@group": ["group_id", "traits"], "@alias": ["user_id", "previous_id"]}.get(name, [])
-
-
-def _titled(name: str, properties: list[pl.Series]) -> list[pl.Series]:
-    """`name` of a page or screen call is also the property page_name or screen_name (E-5)."""
-    prefix = {"Page Viewed": "p.page_name", "Screen Viewed": "p.screen_name"}.get(name)
-    by_name = {each.name: each for each in properties}
-    if prefix is None or prefix in by_name or "p.name" not in by_name:
-        return []
-    return [by_name["p.name"].alias(prefix)]
 
 
 def _custom_traits(kept: pl.DataFrame, json: JsonReader) -> pl.DataFrame:

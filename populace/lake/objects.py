@@ -152,15 +152,21 @@ class LocalStore:
         start = self.folder / prefix
         start = start if start.is_dir() else start.parent
         with self._failing(str(start)):
-            found = (self._object(Path(top) / name) for top, _, names in os.walk(start) for name in names)
-            return sorted(
-                (each for each in found if each.path.startswith(prefix) and "/." not in f"/{each.path}"),
-                key=lambda each: each.path,
+            paths = (
+                (Path(top) / name).relative_to(self.folder).as_posix()
+                for top, _, names in os.walk(start)
+                for name in names
             )
+            visible = sorted(path for path in paths if path.startswith(prefix) and "/." not in f"/{path}")
+            return [found for path in visible if (found := self._object(path))]
 
-    def _object(self, file: Path) -> Object:
-        stat = file.stat()
-        return Object(file.relative_to(self.folder).as_posix(), f"{stat.st_mtime_ns}-{stat.st_size}", stat.st_size)
+    def _object(self, path: str) -> Object | None:
+        """The object, unless it was deleted since it was listed."""
+        try:
+            stat = (self.folder / path).stat()
+        except FileNotFoundError:
+            return None
+        return Object(path, f"{stat.st_mtime_ns}-{stat.st_size}", stat.st_size)
 
     def exists(self) -> bool:
         return self.folder.is_dir()

@@ -76,5 +76,15 @@ def publish(store: Store, run_id: str, as_of: str) -> bool:
             pointer = {"number": pointer["number"] + 1, "run_id": run_id, "as_of": as_of}
             if not store.create(f"{POINTERS}{pointer['number']:012d}.json", to_json(pointer)):
                 continue
-        write_json(store, "runs/current.json", pointer)
+        _copy_latest(store, pointer)
         return True
+
+
+def _copy_latest(store: Store, pointer: dict) -> None:
+    """Write the convenience copy; whoever writes it last has seen that it is the newest."""
+    while True:
+        write_json(store, "runs/current.json", pointer)
+        newest = latest(store) or pointer
+        if newest["number"] == pointer["number"]:
+            return
+        pointer = newest

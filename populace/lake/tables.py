@@ -86,7 +86,8 @@ Found = tuple[str, str] | None  # a column's name in one file, and its type
 
 
 def _found(schema: dict[str, str], column: str) -> Found:
-    for name in (column, column + JSON):
+    # A path that ends in `:json` is stored as JSON always: its bare name is the JSON form of another path.
+    for name in (column + JSON,) if column.endswith(JSON) else (column, column + JSON):
         if name in schema:
             return name, schema[name]
     return None

@@ -20,7 +20,13 @@ def check(space: Space, others: list[Space], documents: Documents) -> None:
         _check_shared(space, other, documents)
 
 
+RESERVED = ("profile", "profile_id")  # columns of the tables that hold traits
+
+
 def _check_keys(space: Space, documents: Documents) -> None:
+    for trait in space.traits:
+        if trait.key in RESERVED:
+            documents["traits"].report((trait.key,), f"'{trait.key}' is a column of every table; choose another key")
     traits = {each.key: each for each in space.traits}
     for audience in space.audiences:
         if audience.key in traits:

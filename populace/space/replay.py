@@ -5,7 +5,7 @@ slices ran in. So a slice is first read against what is known then, and when all
 that kept or gave up a message wrongly run once more. The lake then depends on the archive alone.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from datetime import date
 
 import polars as pl
@@ -68,22 +68,25 @@ def find_contested(space: OpenSpace, surveys: Collection[Survey]) -> int:
     -------
     How many there are.
     """
+    if all(is_complete(space, each.source.name) for each in surveys):
+        return 0
+    frames = list(_ids_by_slice(space, surveys))
+    found = pl.concat(frames).drop_nulls().group_by("message_id").agg(slices=pl.col("slice").n_unique())
+    contested = found.filter(pl.col("slices") > 1).select("message_id").sort("message_id").collect(engine="streaming")
+    write_table(space.lake, CONTESTED, contested)
+    return contested.height
+
+
+def _ids_by_slice(space: OpenSpace, surveys: Collection[Survey]) -> Iterator[pl.LazyFrame]:
+    """(message_id, slice) of the lake's good copies and of every row that due slices are about to read."""
+    name = pl.col("source") + "/" + pl.col("day")
+    yield pl.LazyFrame(schema={"message_id": pl.String, "slice": pl.String})
+    for each in surveys:
+        for ids in message_ids(space.archive(each.source), each.due_objects(), each.due):
+            yield ids.with_columns(source=pl.lit(each.source.name)).select("message_id", slice=name)
     due = {(each.source.name, day) for each in surveys for day in each.due}
-    frames = [
-        ids.select("message_id", slice=pl.lit(each.source.name) + "/" + pl.col("day"))
-        for each in surveys
-        for ids in message_ids(space.archive(each.source), each.due_objects(), each.due)
-    ]
     if (done := _copies(space, leaving_out=due)) is not None:
-        frames.append(done.select("message_id", slice=pl.col("source") + "/" + pl.col("day")))
-    contested = (
-        pl.concat(frames).drop_nulls().group_by("message_id").agg(n=pl.col("slice").n_unique()).filter(pl.col("n") > 1)
-        if frames
-        else pl.LazyFrame(schema={"message_id": pl.String})
-    )
-    found = contested.select("message_id").sort("message_id").collect(engine="streaming")
-    write_table(space.lake, CONTESTED, found)
-    return found.height
+        yield done.select("message_id", slice=name)
 
 
 # --- slices -----------------------------------------------------------------------------------------

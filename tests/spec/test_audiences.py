@@ -172,3 +172,9 @@ def test_a80_entered_and_exited_are_the_differences():
 
 def test_a_run_without_audiences_has_no_members():
     assert members_of({}, SIGN_UPS, profiles=THREE) == {}
+
+
+def test_one_and_one_point_zero_are_two_queries_with_one_answer():
+    # Their nodes are equal to Python; only their fingerprints differ.
+    texts = {name: f"event('E').where(property('x') = {name}).count() = 1" for name in ("1", "1.0")}
+    assert members_of(texts, {"E": "profile|timestamp|p.x\n1|d-1|1\n"}, profiles=THREE) == {"1": [1], "1.0": [1]}
