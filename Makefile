@@ -64,7 +64,7 @@ ui: setup  ## open the Prefect UI on the demo's runs
 test: setup check  ## lint, types and all tests
 	$(BIN)/python -m pytest
 
-check: setup  ## what every commit must pass: lint, format, types, layers; ten seconds
+check: setup  ## what every commit must pass: lint, format, types, layers
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy

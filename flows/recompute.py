@@ -8,6 +8,7 @@ from flows.replay import replay
 from flows.sync_destinations import sync_destinations
 from tasks.compute import compute_traits, evaluate_audiences, plan_run, publish_run, resolve_identities
 from tasks.edge import scheduled_start
+from tasks.starting import require
 
 
 @flow
@@ -22,7 +23,9 @@ def recompute(
     """Every profile, trait and audience as of one instant, published and delivered."""
     moment = as_of or scheduled_start()
     if replay_first:
-        replay(space, as_of=moment, definitions=definitions, return_state=allow_stale)
+        replayed = replay(space, as_of=moment, definitions=definitions, return_state=True)
+        if not allow_stale:
+            require(replayed)
     run_id = plan_run(space, moment, definitions, allow_stale=allow_stale)
     resolve_identities(space, run_id, definitions)
     compute_traits(space, run_id, definitions)

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from prefect import get_run_logger, task
 
+from populace.errors import ArchiveError
 from populace.lake.ledger import UNDATED
 from populace.space import OpenSpace, archive, replay
 from populace.space.archive import Survey
@@ -15,7 +16,11 @@ from tasks.edge import opened
 def survey_archive(space: str, source: str, as_of: datetime, definitions: str) -> int:
     """Look at what a source's archive holds; returns how many slices are due."""
     opening = opened(space, definitions)
-    archive.look(opening, opening.source(source))
+    try:
+        archive.look(opening, opening.source(source))
+    except ArchiveError:
+        replay.doubt(opening, _survey(opening, source, as_of))
+        raise
     survey = _survey(opening, source, as_of)
     replay.begin(opening, survey)
     get_run_logger().info("%s: %d slices to replay, %d vanished", source, len(survey.due), len(survey.vanished))

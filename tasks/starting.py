@@ -37,7 +37,22 @@ def ending(state: State) -> Ending:
     messages = tuple(_message(each) for each in causes)
     # A flow that returned the states of its parts has come to its end.
     result = state.result(raise_on_failure=False)
-    return Ending(FAILED if isinstance(result, BaseException) else IN_PART, messages)
+    code = getattr(result, "exit_code", FAILED) if isinstance(result, BaseException) else IN_PART
+    return Ending(code, messages)
+
+
+def require(state: State) -> None:
+    """Go no further unless everything of a flow within this one is done.
+
+    Prefect does not: a call of a flow that returned its futures gives these back, whatever became of them.
+
+    Raises
+    ------
+    PopulaceError
+        With everything that failed.
+    """
+    if not state.is_completed():
+        raise PopulaceError("\n".join(ending(state).messages))
 
 
 def _causes(state: Any) -> Iterator[BaseException]:
@@ -45,7 +60,8 @@ def _causes(state: Any) -> Iterator[BaseException]:
     if isinstance(result, BaseException):
         yield result
     for each in result if isinstance(result, list | tuple | set) else [result]:
-        if isinstance(each, State) and each is not state and not each.is_completed():
+        # What never began, for want of what it waits for, has nothing to say.
+        if isinstance(each, State) and each is not state and each.is_final() and not each.is_completed():
             yield from _causes(each)
 
 

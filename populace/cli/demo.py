@@ -6,12 +6,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 
 import click
 
 from populace.cli import output
-from populace.cli.running import _start, summarise
+from populace.cli.local import FOLDER, MARK, keep_prefect_here
+from populace.cli.running import start, summarise
 from populace.definitions import Storage
 from populace.lake.objects import open_store, write_table
 from populace.space import OpenSpace, open_space, views
@@ -19,8 +19,6 @@ from populace.space import OpenSpace, open_space, views
 # Fixed, so that every demo shows the same numbers.
 AS_OF = datetime(2026, 9, 1, tzinfo=UTC)
 EVENTS = 200_000
-FOLDER = Path("demo-data")
-MARK = FOLDER / ".populace-demo"
 SPACE = "dev"
 
 NEXT = """
@@ -46,7 +44,7 @@ def demo(store: str, events: int, *, as_json: bool) -> None:
         receiver = stack.enter_context(_receiver())
         _write_archive(events, quiet=as_json)
         parameters = {"space": SPACE, "as_of": AS_OF}
-        code = _start("recompute", parameters, quiet=as_json)
+        code = start("recompute", parameters, quiet=as_json)
         opening = open_space(SPACE, "definitions", os.environ)
         summarise(opening, as_json=as_json)
         if not as_json:
@@ -72,13 +70,7 @@ def _start_afresh() -> None:
         file.unlink()
     FOLDER.mkdir(exist_ok=True)
     MARK.touch()
-    use_own_prefect()
-
-
-def use_own_prefect() -> None:
-    """Keep the demo's runs apart from any other Prefect of this person."""
-    os.environ.setdefault("PREFECT_HOME", str((FOLDER / "prefect").resolve()))
-    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+    keep_prefect_here()
 
 
 @contextmanager
@@ -137,6 +129,6 @@ def ui(port: int) -> None:
     """Serve the Prefect UI on the demo's runs, until Ctrl-C."""
     from tasks.serving import serve_ui
 
-    use_own_prefect()
+    keep_prefect_here()
     output.screen.print(f"http://127.0.0.1:{port}  shows flow runs and artifacts; Ctrl-C ends it")
     raise SystemExit(serve_ui(port))

@@ -8,6 +8,7 @@ import click
 
 from populace.cli import output
 from populace.cli.bars import bars
+from populace.cli.local import keep_prefect_here
 from populace.space import OpenSpace, open_space, views
 from populace.space import recompute as recompute_
 
@@ -15,16 +16,19 @@ AS_OF = click.option("--as-of", metavar="T", help="The instant results describe;
 DAY = click.DateTime(["%Y-%m-%d"])
 
 
-def _start(flow: str, parameters: dict[str, Any], *, quiet: bool) -> int:
+def start(flow: str, parameters: dict[str, Any], *, quiet: bool) -> int:
     """Run a flow here, show its progress, print what went wrong; returns the exit code it means."""
     # Records go to Prefect's database; the terminal gets bars, and one message for what went wrong.
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
-    from tasks.starting import start
+    # The first start without a server makes Prefect's database, for which its own 20 seconds can be too short.
+    os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "180")
+    keep_prefect_here()
+    from tasks import starting
 
     with bars(shown=not quiet):
-        ending = start(flow, parameters)
-    for message in ending.messages:
-        output.errors.print(f"error: {message}", soft_wrap=True, markup=False)
+        ending = starting.start(flow, parameters)
+    for line in (line for message in ending.messages for line in message.splitlines()):
+        output.errors.print(f"error: {line}", soft_wrap=True, markup=False)
     return ending.exit_code
 
 
@@ -51,7 +55,7 @@ def replay(
     if source:
         opening.source(source)
     days = {"since": since and since.date(), "until": until and until.date()}
-    code = _start("replay", {"space": space, "source": source, "definitions": definitions, **days}, quiet=as_json)
+    code = start("replay", {"space": space, "source": source, "definitions": definitions, **days}, quiet=as_json)
     rows = _about(opening, "source")
     output.emit(rows) if as_json else output.sources(rows)
     raise SystemExit(code)
@@ -77,7 +81,7 @@ def recompute(
         "allow_stale": allow_stale,
         "definitions": definitions,
     }
-    code = _start("recompute", parameters, quiet=as_json)
+    code = start("recompute", parameters, quiet=as_json)
     if code != 1:
         summarise(opening, as_json=as_json)
     raise SystemExit(code)
@@ -108,7 +112,7 @@ def backfill(space: str, since: datetime, until: datetime, every: str, definitio
     """Runs as of past instants; history only, nothing is published or sent."""
     opening = _opened(space, definitions)
     parameters = {"space": space, "since": since.date(), "until": until.date(), "every": every}
-    code = _start("backfill", parameters | {"definitions": definitions}, quiet=as_json)
+    code = start("backfill", parameters | {"definitions": definitions}, quiet=as_json)
     if code == 0:
         rows = list(views.history(opening, recompute_.instant(str(since)), recompute_.instant(str(until))))
         output.emit(rows) if as_json else output.table("Runs", rows)
@@ -125,6 +129,8 @@ def sync(space: str, destination: str | None, definitions: str, *, dry_run: bool
     """Deliver to every destination what differs from what it has acknowledged."""
     opening = _opened(space, definitions)
     views.current(opening)
+    if destination:
+        opening.destination(destination)
     if dry_run:
         from tasks.delivery import previews
 
@@ -132,7 +138,7 @@ def sync(space: str, destination: str | None, definitions: str, *, dry_run: bool
         output.emit(rows) if as_json else output.table("Would be sent", rows)
         return
     parameters = {"space": space, "destination": destination, "resync": resync, "definitions": definitions}
-    code = _start("sync_destinations", parameters, quiet=as_json)
+    code = start("sync_destinations", parameters, quiet=as_json)
     rows = [row for row in _about(opening, "destination") if destination in (None, row["destination"])]
     output.emit(rows) if as_json else output.destinations(rows)
     raise SystemExit(code)

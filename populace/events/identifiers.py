@@ -12,6 +12,7 @@ from datetime import date
 import polars as pl
 
 from populace.definitions import Identifier, Identity
+from populace.errors import ArchiveError
 from populace.events.jsontext import JsonReader, pointer
 
 COLUMNS = {"user_id": "user_id", "anonymous_id": "anonymous_id"}
@@ -179,6 +180,9 @@ def number(
         .agg(*(pl.col(name).first().alias(f"first_{name}") for name in EVENT_ORDER), count=pl.len())
         .select(pl.int_range(pl.len(), dtype=pl.Int64).add(start).alias("sighting"), pl.all())
     )
+    if max(identifiers.height, sightings.height) >> ORDINAL_BITS:
+        message = f"source '{source}', {day}: over {1 << ORDINAL_BITS:,} identifiers in a day; split the source"
+        raise ArchiveError(message)
     numbered = rows.select(pl.int_range(pl.len(), dtype=pl.UInt32).alias("row_number")).join(
         sets.join(sightings, on="ids").select("row_number", "sighting"),
         on="row_number",

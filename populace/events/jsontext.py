@@ -48,7 +48,7 @@ class JsonReader:
         self.connection.close()
 
     def are_objects(self, texts: pl.DataFrame) -> pl.DataFrame:
-        """For each column: true where the text is a JSON object of fewer than 128 levels, or null (nothing was sent)."""
+        """For each column: true where the text is a JSON object below 128 levels, or null (nothing was sent)."""
         asked = ", ".join(f"coalesce({IS_OBJECT.format(j=name)}, false) as {name}" for name in texts.columns)
         return self._query(texts, f"select {asked} from input").with_columns(
             pl.col(each.name) & _are_sound(each) for each in texts.iter_columns()
@@ -124,7 +124,7 @@ def pointer(names: Sequence[str]) -> str:
 
 
 def names(path: str) -> tuple[str, ...]:
-    r"""The keys of a dotted path; a dot written `\.` belongs to the key (Q-9), and two backslashes before a dot are one."""
+    r"""The keys of a dotted path; a dot written `\.` belongs to the key (Q-9), as does one of two `\` before a dot."""
     parts = [""]
     for slashes, dot, text in re.findall(r"(\\*)(\.)|(\\*[^\\.]+|\\+$)", path):
         parts[-1] += text + slashes[: len(slashes) // 2]

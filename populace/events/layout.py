@@ -15,6 +15,7 @@ TEXTS = (
     "message_id", "type", "event", "user_id", "anonymous_id", "group_id", "previous_id",
     "context", "properties", "traits",
 )  # fmt: skip
+JSONS = ("context", "properties", "traits")
 INSTANTS = ("timestamp", "received_at", "sent_at", "original_timestamp")
 UTC = pl.Datetime("us", "UTC")
 ISO_8601 = "%+"  # chrono's name for date, time and zone; text without a zone does not match
@@ -62,7 +63,7 @@ def columns(schema: Schema) -> list[pl.Expr]:
     `unreadable` (Boolean): an instant was given that cannot be read.
     """
     return [
-        *(text(schema, name) for name in TEXTS),
+        *(_without_null(name, text(schema, name)) for name in TEXTS),
         timestamp(schema).alias("timestamp"),
         received_at(schema).alias("received_at"),
         pl.any_horizontal(_unreadable(schema, name) for name in ("timestamp", "received_at")).alias("unreadable"),
@@ -73,6 +74,11 @@ def text(schema: Schema, name: str) -> pl.Expr:
     """A column as text; null where the object has none."""
     dtype = schema.get(name, pl.Null())
     return (pl.lit(None) if dtype == pl.Null else pl.col(name)).cast(pl.String).alias(name)
+
+
+def _without_null(name: str, written: pl.Expr) -> pl.Expr:
+    # `null` is how some writers say that nothing was sent.
+    return pl.when(written != "null").then(written).alias(name) if name in JSONS else written
 
 
 def instant(schema: Schema, name: str) -> pl.Expr:

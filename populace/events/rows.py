@@ -1,11 +1,14 @@
 """Which rows are events, why the others are not, and which of several copies counts."""
 
+from datetime import date
+
 import polars as pl
 
 from populace.events.jsontext import JsonReader
 
 TYPES = ("identify", "track", "page", "screen", "group", "alias")
 LONGEST_MESSAGE_ID = 100
+LAST_DAY = date(2149, 6, 6)  # the last that fits into the 16 bits a sighting's number has for it
 EPOCH = pl.lit(0).cast(pl.Datetime("us", "UTC"))
 
 # The order in which copies of one message are preferred (E-35): the earliest received, then the
@@ -41,6 +44,7 @@ def _reason(rows: pl.DataFrame) -> pl.Series:
         "timestamp_invalid": pl.col("unreadable"),
         "timestamp_missing": pl.col("timestamp").is_null(),
         "timestamp_before_1970": pl.min_horizontal("timestamp", "received_at") < EPOCH,
+        "received_after_2149": pl.col("received_at").dt.date() > LAST_DAY,
         "no_user_anon_id": _empty("user_id") & _empty("anonymous_id"),
         "event_not_defined": (pl.col("type") == "track") & _empty("event"),
         "id_required": (pl.col("type") == "group") & _empty("group_id"),

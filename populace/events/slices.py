@@ -19,7 +19,10 @@ EVENT_ORDER = identifiers.EVENT_ORDER
 COPY = ("message_id", *rows.COPY_ORDER)
 
 # `name` of a page or screen call is also the property page_name or screen_name (E-5).
-TITLES = {"Page Viewed": {("page_name",): ("name",)}, "Screen Viewed": {("screen_name",): ("name",)}}
+TITLES: dict[str, dict[shred.Path, shred.Path]] = {
+    "Page Viewed": {("page_name",): ("name",)},
+    "Screen Viewed": {("screen_name",): ("name",)},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,8 +193,21 @@ def _custom_traits(kept: pl.DataFrame, json: JsonReader) -> pl.DataFrame:
 def _quarantine(raw: Sequence[tuple[str, pl.DataFrame]], rejected: pl.DataFrame) -> pl.DataFrame:
     """Every rejected row whole, as JSON of what the file held (E-50)."""
     why = rejected.select("reason", "object", "row")
-    wholes = [
-        frame.select(row=POSITION, whole=pl.struct(pl.exclude(POSITION)).struct.json_encode(), object=pl.lit(path))
-        for path, frame in raw
-    ]
+    wholes = [_whole(path, frame.filter(pl.col(POSITION).is_in(_rows_of(path, why)))) for path, frame in raw]
     return why.join(pl.concat(wholes), on=["object", "row"], how="left").sort("object", "row")
+
+
+def _rows_of(path: str, why: pl.DataFrame) -> pl.Series:
+    return why.filter(object=path).get_column("row").implode()
+
+
+def _whole(path: str, frame: pl.DataFrame) -> pl.DataFrame:
+    fields = [_readable(name, dtype) for name, dtype in frame.schema.items() if name != POSITION]
+    return frame.select(row=POSITION, whole=pl.struct(fields).struct.json_encode(), object=pl.lit(path))
+
+
+def _readable(name: str, dtype: pl.DataType) -> pl.Expr:
+    """A column as polars can write it into JSON, which holds no bytes: those are hexadecimal, or Python's repr."""
+    if dtype == pl.Binary:
+        return pl.col(name).bin.encode("hex")
+    return pl.col(name).map_elements(repr, pl.String) if "Binary" in str(dtype) else pl.col(name)

@@ -61,7 +61,7 @@ def finish(store: Store, source: str, since: str, status: str, among: list[str])
 def is_complete(store: Store, source: str, among: list[str]) -> bool:
     """Whether everything is in the lake that was there when these sources were last looked at."""
     found = summary(store, source)
-    return found.get("status") == "complete" and found["among"] == among
+    return found.get("status") == "complete" and found.get("among") == among
 
 
 def slices(store: Store, source: str) -> dict[str, dict]:

@@ -149,8 +149,7 @@ class LocalStore:
         self.options: dict[str, str] = {}
 
     def list(self, prefix: str = "") -> list[Object]:
-        start = self.folder / prefix
-        start = start if start.is_dir() else start.parent
+        start = self.folder / prefix.rpartition("/")[0]
         with self._failing(str(start)):
             paths = (
                 (Path(top) / name).relative_to(self.folder).as_posix()

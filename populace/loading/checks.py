@@ -10,6 +10,8 @@ from populace.loading.documents import Document
 
 Documents = dict[str, Document]
 
+UNKNOWN = "file:///nowhere"  # the lake of a space whose own is not to be read
+
 
 def check(space: Space, others: list[Space], documents: Documents) -> None:
     """Report what one file alone cannot show: keys used twice, rings, things two spaces share."""
@@ -36,11 +38,18 @@ def _check_keys(space: Space, documents: Documents) -> None:
 
 def _check_cycles(space: Space, documents: Documents) -> None:
     graph = {each.key: references(each.query) for each in space.computed}
+    while ring := _ring(graph):
+        problem = f"definitions refer to each other in a ring: {' → '.join(ring)}"
+        documents["audiences"].report((ring[0],), problem)
+        graph = {key: read for key, read in graph.items() if key not in ring}
+
+
+def _ring(graph: dict[str, set[str]]) -> list[str]:
     try:
-        tuple(TopologicalSorter(graph).static_order())
+        TopologicalSorter(graph).prepare()
     except CycleError as cause:
-        ring = " → ".join(reversed(cause.args[1]))
-        documents["audiences"].report((cause.args[1][0],), f"definitions refer to each other in a ring: {ring}")
+        return cause.args[1][::-1]
+    return []
 
 
 def _check_accounts(space: Space, documents: Documents) -> None:
@@ -53,7 +62,7 @@ def _check_accounts(space: Space, documents: Documents) -> None:
 
 
 def _check_shared(space: Space, other: Space, documents: Documents) -> None:
-    if space.lake == other.lake:
+    if space.lake.rstrip("/") == other.lake.rstrip("/") != UNKNOWN:
         documents["space"].report(("lake",), f"space '{other.name}' has the same lake; give each its own")
     theirs = {_account(each): each.name for each in other.destinations}
     for each in space.destinations:

@@ -57,8 +57,8 @@ def _read_file(file: Path, document: Document) -> None:
         line = mark.line + 1 if mark else 1
         document.problems.append(f"{file}:{line}: not valid YAML: {cause.problem}")
         return
-    except (OSError, UnicodeDecodeError) as cause:
-        document.problems.append(f"{file}:1: cannot be read: {cause}")
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as cause:
+        document.problems.append(f"{file}:1: cannot be read: {str(cause).splitlines()[0]}")
         return
     if root is None:
         return
@@ -75,6 +75,7 @@ class _Builder:
         self.file = file
         self.document = document
         self.scalars = yaml.SafeLoader("")
+        self.around: list[yaml.Node] = []
 
     def mapping(self, node: yaml.MappingNode, keys: Keys, into: dict[str, Any]) -> dict[str, Any]:
         for key_node, value_node in node.value:
@@ -91,15 +92,29 @@ class _Builder:
         return into
 
     def value(self, node: yaml.Node, keys: Keys) -> Any:
-        if isinstance(node, yaml.MappingNode):
-            return self.mapping(node, keys, {})
-        if isinstance(node, yaml.SequenceNode):
-            return list(self._items(node, keys))
+        if any(node is each for each in self.around):
+            return self._wrong(node, "an alias of what it stands in")
         if isinstance(node, yaml.ScalarNode):
             self._note_text(node, keys)
-        return self.scalars.construct_object(node)
+            return self._scalar(node)
+        self.around.append(node)
+        try:
+            if isinstance(node, yaml.MappingNode):
+                return self.mapping(node, keys, {})
+            return list(self._items(node, keys))
+        finally:
+            self.around.pop()
 
-    def _items(self, node: yaml.SequenceNode, keys: Keys) -> Iterator[Any]:
+    def _scalar(self, node: yaml.ScalarNode) -> Any:
+        try:
+            return self.scalars.construct_object(node)
+        except (ValueError, yaml.MarkedYAMLError):  # 2024-02-30, or a tag that nobody knows
+            return self._wrong(node, f"'{node.value}' is no value; write it in quotes if it is text")
+
+    def _wrong(self, node: yaml.Node, problem: str) -> None:
+        self.document.problems.append(f"{self.file}:{node.start_mark.line + 1}: {problem}")
+
+    def _items(self, node: yaml.Node, keys: Keys) -> Iterator[Any]:
         for number, item in enumerate(node.value):
             self.document.places[*keys, number] = Place(self.file, item.start_mark.line + 1)
             yield self.value(item, (*keys, number))

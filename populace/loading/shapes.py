@@ -1,27 +1,41 @@
 """What definition files may look like: the authoring side, from which the frozen nodes are made."""
 
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, StringConstraints
+
+
+def _delivery(written: Any) -> Any:
+    pairs = written.items() if isinstance(written, dict) else [(written, written)]
+    if len(pairs) == 1 and all(isinstance(each, str) and each for pair in pairs for each in pair):
+        return written
+    message = "write the name of a destination, or {destination: form}"
+    raise ValueError(message)
+
 
 NAME = r"^[a-z][a-z0-9_]{0,62}$"
 KEY = r"^[a-z][a-z0-9_]{0,254}$"
 DURATION = r"^[1-9][0-9]* (hours?|days?)$"
+IDENTIFIER = r"^[a-z][a-z0-9_.]{0,62}$"
 LIMIT = r"^(none|[1-9][0-9]*( (ever|daily|weekly|monthly|annually))?)$"
 
 Name = Annotated[str, StringConstraints(pattern=NAME)]
 Key = Annotated[str, StringConstraints(pattern=KEY)]
 Text = Annotated[str, StringConstraints(min_length=1)]
 Duration = Annotated[str, StringConstraints(pattern=DURATION)]
-Limit = Annotated[str, StringConstraints(pattern=LIMIT)]
-Deliveries = list[Text | Annotated[dict[Text, Text], Field(min_length=1, max_length=1)]]
+Identifier = Annotated[str, StringConstraints(pattern=IDENTIFIER)]
+Limit = Annotated[
+    str, StringConstraints(pattern=LIMIT), BeforeValidator(lambda each: str(each) if type(each) is int else each)
+]
+Deliveries = list[Annotated[str | dict[str, str], PlainValidator(_delivery)]]
 
 # What an example shows where a value does not match, by the type's pattern.
 EXAMPLES = {
     NAME: "a lower-case name such as web_shop",
     KEY: "a lower-case key such as new_users_7_days",
     DURATION: "a length such as 60 days or 36 hours",
+    IDENTIFIER: "a lower-case identifier such as user_id",
     LIMIT: "a limit such as 5 weekly, 1 ever, or none",
 }
 
@@ -62,7 +76,7 @@ class SourceShape(Shape):
 class IdentifierShape(Shape):
     """One entry of `identifiers:`."""
 
-    limit: Limit | Annotated[int, Field(ge=1)] | None = None
+    limit: Limit | None = None
     normalize: Literal["none", "trim", "trim_lower"] | None = None
     read_from: Text | None = Field(default=None, alias="from")
     blocked: list[Text] = []
@@ -71,9 +85,7 @@ class IdentifierShape(Shape):
 class IdentityShape(Shape):
     """`identity.yaml`."""
 
-    identifiers: dict[
-        Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_.]{0,62}$")], IdentifierShape | None
-    ] = {}
+    identifiers: dict[Identifier, IdentifierShape | None] = {}
     blocked: list[Text] | None = None
     priority: list[Text] = []
 
@@ -104,6 +116,9 @@ class DestinationShape(Shape):
     kind: Text
     enabled: bool | str | None = None
 
+
+# The shapes of what stands below these keys.
+NESTED = {"identifiers": IdentifierShape, "storage": StorageShape}
 
 # Keys that the design names and that a later version brings: refused by name, never ignored.
 LATER = {

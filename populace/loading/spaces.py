@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -101,9 +102,7 @@ class _Loader:
     # --- nodes -------------------------------------------------------------------------------
 
     def space(self) -> Space:
-        shape = self._validated("space", shapes.SpaceShape) or shapes.SpaceShape(
-            space=self.name, lake="file:///nowhere"
-        )
+        shape = self._validated("space", shapes.SpaceShape) or shapes.SpaceShape(space=self.name, lake=checks.UNKNOWN)
         if shape.space != self.name:
             self.documents["space"].report(
                 ("space",), f"space '{shape.space}' is in the folder '{self.name}'; use one name"
@@ -215,8 +214,9 @@ class _Loader:
         return tuple(found)
 
     def _check_form(self, name: str, place: Keys, destination: str, form: str | None) -> None:
-        kind = (self.documents["destinations"].data[destination] or {}).get("kind")
-        forms = adapters.ADAPTERS[kind].FORMS if kind in adapters.ADAPTERS else ()
+        data = self.documents["destinations"].data[destination]
+        kind = data.get("kind") if isinstance(data, dict) else None
+        forms = adapters.ADAPTERS[kind].FORMS if isinstance(kind, str) and kind in adapters.ADAPTERS else ()
         if form and forms and form not in forms:
             self.documents[name].report(place, f"'{destination}' has no form '{form}'; it takes {', '.join(forms)}")
 
@@ -265,9 +265,10 @@ class _Loader:
         try:
             return TypeAdapter(shape).validate_python(data)
         except ValidationError as cause:
-            for error in cause.errors():
-                document.report((*keys, *error["loc"]), _explain(error, keys, shape))
-            return None
+            errors = cause.errors()
+        for error in errors:
+            document.report((*keys, *error["loc"]), _explain(error, keys, shape))
+        return _without(data, errors, shape)
 
     def _uri(self, name: str, keys: Keys, text: str) -> str:
         try:
@@ -275,7 +276,7 @@ class _Loader:
         except KeyError as missing:
             self.documents[name].report(keys, f"environment variable {missing.args[0]} is not set")
             return text
-        if not uri.startswith(("file:", "s3://")):
+        if not uri.startswith(("file:", "s3://")) or re.match("file://[^/]", uri):
             self.documents[name].report(
                 keys, f"'{uri}' is no place to read; write s3://bucket/prefix or file:///folder"
             )
@@ -293,6 +294,27 @@ class _Loader:
             except KeyError as missing:
                 self.documents[name].report((*keys, field), f"environment variable {missing.args[0]} is not set")
         return Storage(**values)
+
+
+def _without(data: Any, errors: list, shape: Any) -> Any:
+    """What is left without its wrong parts, so that mistakes in the rest are told as well; None if that is nothing."""
+    rest = deepcopy(data)
+    for error in errors:
+        _remove(rest, [part for part in error["loc"] if part != "[key]"])
+    try:
+        return TypeAdapter(shape).validate_python(rest) if rest != data else None
+    except ValidationError:
+        return None
+
+
+def _remove(data: Any, path: list) -> None:
+    """Remove what stands at the path, or the list that it stands in."""
+    if not isinstance(data, dict) or not path or path[0] not in data:
+        return
+    if len(path) == 1 or isinstance(data[path[0]], list):
+        del data[path[0]]
+    else:
+        _remove(data[path[0]], path[1:])
 
 
 def _texts(storage: Any) -> dict[str, Any]:
@@ -316,11 +338,12 @@ def resolve_text(text: str, environ: Mapping[str, str]) -> str:
 
 
 def _is_pattern(text: str) -> bool:
+    """Whether the engine can match it, by the syntax of RE2 (I-14): Unicode classes, but nothing that looks around."""
     try:
-        re.compile(text)
+        re.compile(re.sub(r"\\[pP](\{\^?\w+\}|\w)|\[:\^?\w+:\]", "x", text))
     except re.error:
         return False
-    return True
+    return not re.search(r"\(\?(<?[=!]|>|\(|P=)|\\[1-9]", text)
 
 
 def _explain(error: Any, keys: Keys, shape: Any) -> str:
@@ -330,11 +353,16 @@ def _explain(error: Any, keys: Keys, shape: Any) -> str:
         last = str(error["loc"][-1])
         if last in shapes.LATER:
             return f"'{last}' is not available in this version; leave it out"
-        return f"unknown key '{last}'{meant(last, _fields(shape))}"
+        within = shapes.NESTED.get(error["loc"][0], shape) if len(error["loc"]) > 1 else shape
+        return f"unknown key '{last}'{meant(last, _fields(within))}"
     if error["type"] == "missing":
         return f"'{name}' is missing"
     if error["type"] == "string_pattern_mismatch":
         return f"'{error['input']}': write {shapes.EXAMPLES.get(error['ctx']['pattern'], error['ctx']['pattern'])}"
+    if error["type"] == "model_type":
+        return f"'{name}': a mapping of keys to values was expected"
+    if error["type"] == "value_error":
+        return f"'{name}': {error['ctx']['error']}"
     return f"'{name}': {error['msg'][0].lower()}{error['msg'][1:]}"
 
 

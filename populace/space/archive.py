@@ -75,10 +75,10 @@ def survey(space: OpenSpace, source: Source, first_day: date) -> Survey:
     ----------
     first_day
         Where the window of a source's first replay begins (L-30); a source that was replayed before
-        keeps the day it began with.
+        keeps the day it began with. A `since` of the source itself counts instead of both.
     """
     before = ledger.summary(space.lake, source.name)
-    since = before.get("since") or source.since or first_day.isoformat()
+    since = source.since or before.get("since") or first_day.isoformat()
     objects = ledger.objects(space.lake, source.name).filter(
         (pl.col("day") == UNDATED) | ((pl.col("day") >= since) & (pl.col("day") < UNDATED))
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from populace import loading
-from populace.definitions import Context, Source, Space, walk
+from populace.definitions import Context, Destination, Source, Space, walk
 from populace.errors import ArchiveError, DefinitionError, UsageError
 from populace.events.identifiers import tag
 from populace.events.slices import Rules
@@ -32,6 +32,15 @@ class OpenSpace:
     def source_names(self) -> list[str]:
         """All sources, sorted."""
         return sorted(each.name for each in self.definition.sources)
+
+    def destination(self, name: str) -> Destination:
+        """The destination of that name; UsageError where there is none."""
+        known = {each.name: each for each in self.definition.destinations}
+        if name not in known:
+            there = f"there is {', '.join(sorted(known))}" if known else "it has none"
+            message = f"no destination '{name}' in space '{self.definition.name}'; {there}"
+            raise UsageError(message)
+        return known[name]
 
     def archive(self, source: Source) -> Store:
         """The store behind a source's archive."""

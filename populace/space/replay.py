@@ -21,6 +21,7 @@ from populace.space.opening import OpenSpace
 from populace.space.schemas import INSTANT, Columns, empty
 
 CONTESTED = "replay/contested.parquet"
+UNREADABLE = "unreadable"  # a source whose archive could not be looked at
 PREFERRED = ("received_at", "source", "object", "row")
 SIDE_TABLES = ("sightings", "identifiers", "custom_traits", "links", "quarantine")
 
@@ -47,6 +48,11 @@ def begin(space: OpenSpace, survey: Survey) -> None:
         ledger.begin(space.lake, survey.source.name, survey.since)
     for day in survey.vanished:
         _discard(space, survey.source.name, day)
+
+
+def doubt(space: OpenSpace, survey: Survey) -> None:
+    """Say that the archive of a source could not be looked at: nobody knows whether the lake holds all of it."""
+    ledger.finish(space.lake, survey.source.name, survey.since, UNREADABLE, space.source_names)
 
 
 def is_complete(space: OpenSpace, source: str) -> bool:
@@ -237,7 +243,8 @@ def _wrong(held: pl.DataFrame) -> list[tuple[str, str]]:
 
 def finish(space: OpenSpace, survey: Survey) -> dict:
     """Sum up the source; it is complete if every slice that its objects make is in the lake."""
-    if is_complete(space, survey.source.name):
-        return ledger.summary(space.lake, survey.source.name)
+    before = ledger.summary(space.lake, survey.source.name)
+    if is_complete(space, survey.source.name) or before.get("status") == UNREADABLE:
+        return before
     status = "running" if survey.due else "complete"
     return ledger.finish(space.lake, survey.source.name, survey.since, status, space.source_names)

@@ -23,6 +23,7 @@ pytestmark = pytest.mark.faults
 
 LATER = f"{AS_OF + timedelta(days=1):%Y-%m-%d}"
 SECRET = "correct-horse-battery-staple"
+SOURCES = 3
 REFUSED = "http://127.0.0.1:1"  # a port that nobody listens on
 
 
@@ -57,21 +58,23 @@ def spoiled(company: Company) -> Path:
     return Path(company.archive.removeprefix("file://")) / "web" / "2026" / "08" / "31" / "part-9.parquet"
 
 
-def assert_told(answer: Answer, *words: str, code: int = 1) -> None:
-    """One message on standard error that says all of this, and no more than a message."""
+def assert_told(answer: Answer, *words: str, code: int = 1, times: int = 1) -> None:
+    """One message on standard error that says all of this, and no more than a message; or one for each source."""
     assert answer.code == code, answer
     assert answer.out == ""
     lines = answer.err.strip().splitlines()
-    assert len(lines) == 1, answer.err
-    assert all(word in answer.err for word in words), answer.err
+    assert len(lines) == times, answer.err
+    assert all(word in line for word in words for line in lines), answer.err
+    assert all(line.startswith("error: ") for line in lines if code == 1)
     assert "Traceback" not in answer.err
     assert SECRET not in answer.err
 
 
-def assert_refused(typing: Terminal, company: Company, *words: str, **more: str) -> None:
-    """`recompute` fails with exit code 1 and one such message, and readers see what they saw before."""
+def assert_refused(typing: Terminal, company: Company, *words: str, times: int = 1, **more: str) -> None:
+    """`recompute` fails with exit code 1 and such a message, and readers see what they saw before."""
     before = company.bytes("runs")
-    assert_told(typing.type("recompute", "dev", "--as-of", LATER, "--json", company=company, **more), *words)
+    answer = typing.type("recompute", "dev", "--as-of", LATER, "--json", company=company, **more)
+    assert_told(answer, *words, times=times)
     after = company.bytes("runs")
     assert {path: after[path] for path in before} == before
     assert [path for path in set(after) - set(before) if "published" in path or "manifest" in path] == []
@@ -145,7 +148,7 @@ def test_mended_it_goes_on(company, typing):
 def test_a_missing_folder(company, typing):
     folder = company.folder / "nowhere"
     company.archive = folder.as_uri()
-    assert_refused(typing, company, str(folder), "sources.yaml")
+    assert_refused(typing, company, str(folder), "sources.yaml", times=SOURCES)
 
 
 def test_an_empty_archive(company, typing):
@@ -153,7 +156,7 @@ def test_an_empty_archive(company, typing):
     for source in ("web", "server", "split"):
         (folder / source).mkdir(parents=True)
     company.archive = folder.as_uri()
-    assert_refused(typing, company, str(folder), "no Parquet object", "sources.yaml")
+    assert_refused(typing, company, str(folder), "no Parquet object", "sources.yaml", times=SOURCES)
 
 
 # --- object stores -------------------------------------------------------------------------------------------------
@@ -203,19 +206,19 @@ def admitted(url: str) -> dict[str, str]:
 
 def test_a_missing_bucket(guarded, company, typing):
     company.archive = "s3://no-such-bucket"
-    assert_refused(typing, company, "s3://no-such-bucket/", "the bucket does not exist", "create it", **guarded)
+    assert_refused(typing, company, "s3://no-such-bucket/", "the bucket does not exist", "create it", times=SOURCES, **guarded)
 
 
 def test_a_wrong_secret(guarded, company, typing):
     company.archive = "s3://events"
     wrong = guarded | {"AWS_SECRET_ACCESS_KEY": SECRET}
-    assert_refused(typing, company, "s3://events/", "AWS_SECRET_ACCESS_KEY", **wrong)
+    assert_refused(typing, company, "s3://events/", "AWS_SECRET_ACCESS_KEY", times=SOURCES, **wrong)
 
 
 def test_an_unknown_key(guarded, company, typing):
     company.archive = "s3://events"
     wrong = guarded | {"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY": SECRET}
-    assert_refused(typing, company, "s3://events/", "AWS_ACCESS_KEY_ID", **wrong)
+    assert_refused(typing, company, "s3://events/", "AWS_ACCESS_KEY_ID", times=SOURCES, **wrong)
 
 
 def test_no_credentials(guarded, company, typing, tmp_path):
@@ -223,7 +226,7 @@ def test_no_credentials(guarded, company, typing, tmp_path):
     none = {"POPULACE_S3_ENDPOINT": guarded["POPULACE_S3_ENDPOINT"], "AWS_EC2_METADATA_DISABLED": "true"}
     none |= dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "")
     none |= dict.fromkeys(("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"), str(tmp_path / "none"))
-    assert_refused(typing, company, "s3://events/", "no credentials", "AWS_ACCESS_KEY_ID", **none)
+    assert_refused(typing, company, "s3://events/", "no credentials", "AWS_ACCESS_KEY_ID", times=SOURCES, **none)
 
 
 @pytest.mark.parametrize("place", ["archive", "lake"])
@@ -232,7 +235,7 @@ def test_an_endpoint_where_nobody_listens(place, guarded, company, typing):
     unheard = guarded | {"POPULACE_S3_ENDPOINT": REFUSED}
     if place == "archive":
         company.archive = "s3://events"
-        assert_refused(typing, company, "s3://events/", REFUSED, "endpoint", **unheard)
+        assert_refused(typing, company, "s3://events/", REFUSED, "endpoint", times=SOURCES, **unheard)
     else:
         unheard |= {"POPULACE_LAKE": "s3://lake/x"}
         answer = typing.type("recompute", "dev", "--as-of", LATER, "--json", company=company, **unheard)
@@ -340,7 +343,7 @@ def test_a_warehouse_that_cannot_be_written(name, spoil, words, company, typing)
 def test_a_secret_that_is_not_set(company, typing):
     file = company.definitions / "dev" / "destinations.yaml"
     file.write_text("warehouse: {kind: warehouse, url: '${NO_SUCH_URL}', enabled: true}\n"
-                    "webhook: {kind: webhook, url: 'http://127.0.0.1:9/', enabled: false}\n")  # fmt: skip
+                    "webhook: {kind: webhook, url: 'http://127.0.0.1:9/', secret: x, enabled: false}\n")  # fmt: skip
     answer = typing.type("recompute", "dev", "--as-of", LATER, "--json", company=company)
     assert answer.code == 3, answer
     (line,) = answer.err.splitlines()

@@ -1,0 +1,399 @@
+"""The lake and its runs depend on what an archive holds, never on how it came to hold it.
+
+Small random archives are replayed in many ways: rows split into files differently, days in increments, everything
+sent twice. The published tables must be the same, and agree with an oracle in plain Python that shares no line with
+the engine. `POPULACE_EXAMPLES=500` draws more, and afresh each time.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests import driving
+
+pytestmark = pytest.mark.generative
+
+START = datetime(2024, 3, 1, tzinfo=UTC)
+AS_OF = START + timedelta(days=5)
+SOURCES = ("app", "web")
+TRAITS = {"last": "event('E').last(property('x'))", "spent": "event('E').sum(property('n'))"}
+AUDIENCES = {"some": "event('E').count() >= 1", "vip": "trait('plan') = 'pro'"}
+TABLES = ("profiles", "external_ids", "merges", "memberships", "traits", "custom_traits", "links", "changes")
+
+
+def budget(examples):
+    """As many examples as POPULACE_EXAMPLES says, else so many and always the same."""
+    return settings(
+        max_examples=int(os.environ.get("POPULACE_EXAMPLES", examples)),
+        derandomize="POPULACE_EXAMPLES" not in os.environ,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+# --- drawing --------------------------------------------------------------------------------
+
+# Few of everything, so that people share identifiers and messages are sent again by other sources on other days.
+PEOPLE = ["u1", "u2", "u3", None, None, "anonymous", " u1 "]
+BROWSERS = ["a1", "a2", "a3", None, "0-0"]
+EMAILS = ["e1@x.com", "E1@x.com ", "e2@x.com", None, None, ""]
+MOMENTS = [START + timedelta(hours=hours) for hours in (0, 1, 5, 23, 24, 25, 47, 72)]
+DELAYS = [timedelta(), timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)]
+VALUES = [1, 2, 2.5, "a", True, None, [1], {"k": "v"}]
+FAULTS = [
+    {"message_id": None},
+    {"message_id": "x" * 101},
+    {"type": "purchase"},
+    {"properties": "[1]"},
+    {"properties": '{"x":'},
+    {"user_id": None, "anonymous_id": None},
+    {"timestamp": None, "received_at": None},
+]
+
+
+@st.composite
+def archives(draw, most=10):
+    """Rows as (source, row), in no order. Copies of a message are received at different instants or are alike."""
+    rows = [draw(messages(number)) for number in range(draw(st.integers(1, most)))]
+    for source, row in draw(st.lists(st.sampled_from(rows), max_size=4)):
+        if row["received_at"] is not None:
+            rows.append(draw(copies(source, row)))
+    return draw(st.permutations(rows))
+
+
+@st.composite
+def messages(draw, number):
+    kind = draw(st.sampled_from(["track", "track", "identify", "page", "group"]))
+    timestamp = draw(st.sampled_from(MOMENTS))
+    drawn = {name: draw(st.sampled_from(VALUES)) for name in draw(st.sets(st.sampled_from("xn")))}
+    email, plan = draw(st.sampled_from(EMAILS)), draw(st.sampled_from([None, "pro", "free"]))
+    row = {
+        "message_id": f"m{number}",
+        "type": kind,
+        "event": draw(st.sampled_from("EF")) if kind == "track" else None,
+        "user_id": draw(st.sampled_from(PEOPLE)),
+        "anonymous_id": draw(st.sampled_from(BROWSERS)),
+        "group_id": draw(st.sampled_from(["g1", "g2"])) if kind == "group" else None,
+        "timestamp": timestamp,
+        "received_at": timestamp + draw(st.sampled_from(DELAYS)),
+        "properties": json.dumps(drawn) if drawn else None,
+        "traits": json.dumps({"email": email, "plan": plan}) if kind in ("identify", "group") else None,
+    }
+    if draw(st.integers(0, 9)) == 0:
+        row |= draw(st.sampled_from(FAULTS))
+    return draw(st.sampled_from(SOURCES)), row
+
+
+@st.composite
+def copies(draw, source, row):
+    """The same row once more, or another one under its id: later, earlier, broken, or through another source."""
+    match draw(st.sampled_from(["same", "later", "earlier", "broken", "elsewhere"])):
+        case "same":
+            return source, row
+        case "elsewhere":
+            return SOURCES[1 - SOURCES.index(source)], row
+        case "broken":
+            return source, row | {"received_at": row["received_at"] - timedelta(minutes=1), "properties": "5"}
+        case when:
+            shift = timedelta(days=draw(st.integers(0, 1)), seconds=draw(st.integers(2, 999)))
+            received = row["received_at"] + (shift if when == "later" else -shift)
+            return source, row | {"received_at": received, "properties": json.dumps({"x": when})}
+
+
+# --- replaying ------------------------------------------------------------------------------
+
+SCHEMA = {
+    **dict.fromkeys(("message_id", "type", "event", "user_id", "anonymous_id", "group_id"), pl.String),
+    **dict.fromkeys(("timestamp", "received_at"), pl.Datetime("us", "UTC")),
+    **dict.fromkeys(("properties", "traits"), pl.String),
+}
+
+
+class World:
+    """A space in a folder of its own that is gone afterwards."""
+
+    def __init__(self):
+        self.folder = Path(tempfile.mkdtemp(prefix="populace-"))
+        self.space = driving.space_in(
+            self.folder, sources=SOURCES, traits=TRAITS, audiences=AUDIENCES, include_anonymous=True
+        )
+        for source in SOURCES:  # an archive may hold nothing for a while, but it is there
+            self.put(source, "empty", [])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        shutil.rmtree(self.folder)
+
+    def put(self, source, name, rows):
+        driving.put(self.space, source, name, pl.DataFrame(rows, schema=SCHEMA))
+
+    def replay(self):
+        return driving.replay_all(self.space, AS_OF)
+
+    def published(self):
+        """The tables of a run of what is in the lake, as rows."""
+        run_id = driving.run(self.space, AS_OF)
+        return {name: driving.table(self.space, run_id, name) for name in TABLES}
+
+    def counts(self):
+        return {name: summary["rows"] for name, summary in self.replay().items()}
+
+
+def written(rows, split=None):
+    """A world that holds the rows, shuffled and split into files as `split` (a Random) says."""
+    world, files = World(), {}
+    for position, (source, row) in enumerate(split.sample(rows, len(rows)) if split else rows):
+        name = f"{split.choice('zyx')}/{split.randrange(3)}" if split else f"{position:03}"
+        files.setdefault((source, name), []).append(row)
+    for (source, name), found in files.items():
+        world.put(source, name, found)
+    return world
+
+
+def same(found, expected):
+    return [name for name in TABLES if not found[name].equals(expected[name])]
+
+
+def replayed(rows):
+    with written(rows) as world:
+        counted = world.counts()
+        return counted, world.published()
+
+
+@budget(20)
+@given(rows=archives(), seed=st.integers(0, 99))
+def test_tables_do_not_depend_on_how_rows_are_split_into_files(rows, seed):
+    counted, expected = replayed(rows)
+    with written(rows, Random(seed)) as world:
+        assert world.counts() == counted
+        assert same(world.published(), expected) == []
+
+
+@budget(20)
+@given(rows=archives(), data=st.data())
+def test_tables_do_not_depend_on_the_increments_in_which_files_arrive(rows, data):
+    counted, expected = replayed(rows)
+    turns = [data.draw(st.integers(0, 3)) for _ in rows]
+    with World() as world:
+        for turn in range(4):
+            for position, (source, row) in enumerate(rows):
+                if turns[position] == turn:
+                    world.put(source, f"{position:03}", [row])
+            found = world.counts()
+            world.published()
+        assert found == counted
+        assert same(world.published(), expected) in ([], ["memberships", "changes"], ["memberships"], ["changes"])
+    # Which run a run is compared with is its history, and the only thing that may differ.
+
+
+@budget(15)
+@given(rows=archives())
+def test_tables_do_not_depend_on_replaying_day_by_day(rows):
+    counted, expected = replayed(rows)
+    with World() as world:
+        for day in range(-2, 6):
+            for position, (source, row) in enumerate(rows):
+                received = row["received_at"] or START
+                if (received - START).days == day:
+                    world.put(source, f"{position:03}", [row])
+            found = world.counts()
+        assert found == counted
+        assert same(world.published(), expected) == []
+
+
+@budget(15)
+@given(rows=archives())
+def test_everything_sent_twice_changes_nothing_but_the_counts(rows):
+    counted, expected = replayed(rows)
+    with written(rows) as world:
+        for position, (source, row) in enumerate(rows):
+            world.put(source, f"zz-again/{position:03}", [row])
+        twice = world.counts()
+        assert same(world.published(), expected) == []
+    for source in SOURCES:
+        once = counted[source]
+        assert twice[source]["read"] == 2 * once["read"]
+        assert twice[source]["kept"] == once["kept"]
+        assert twice[source]["rejected"] == 2 * once["rejected"]
+
+
+@budget(10)
+@given(rows=archives())
+def test_replaying_again_changes_no_byte(rows):
+    with written(rows) as world:
+        counted = world.counts()
+        world.published()
+        before = {each.path: world.space.lake.read(each.path) for each in world.space.lake.list()}
+        assert world.counts() == counted
+        world.published()
+        assert {each.path: world.space.lake.read(each.path) for each in world.space.lake.list()} == before
+
+
+@budget(10)
+@given(rows=archives(), data=st.data())
+def test_files_that_are_deleted_leave_no_trace(rows, data):
+    gone = data.draw(st.sets(st.integers(0, len(rows) - 1)))
+    counted, expected = replayed([row for position, row in enumerate(rows) if position not in gone])
+    with written(rows) as world:
+        world.replay()
+        for position in gone:
+            source, _ = rows[position]
+            (world.folder / f"archive/{source}/{position:03}.parquet").unlink()
+        assert world.counts() == counted
+        assert same(world.published(), expected) == []
+
+
+@budget(10)
+@given(rows=archives())
+def test_a_stranger_changes_nobody_else(rows):
+    stranger = {"message_id": "s1", "type": "track", "event": "E", "user_id": "stranger", "properties": '{"x":"s"}'}
+    stranger |= {"timestamp": START + timedelta(hours=2), "received_at": START + timedelta(hours=2)}
+    strangers = [("web", dict.fromkeys(SCHEMA) | stranger)]
+    _, expected = replayed(rows)
+    _, found = replayed([*strangers, *rows])
+    theirs = set(found["profiles"]["profile_id"]) - set(expected["profiles"]["profile_id"])
+    assert len(theirs) == 1
+    for name in TABLES:
+        others = found[name].filter(~pl.col("profile_id").is_in(list(theirs)))
+        if name == "traits":
+            # A type may widen for all; what is there stays, as text.
+            assert others.with_columns(pl.exclude("profile_id").cast(pl.String)).equals(
+                expected[name].with_columns(pl.exclude("profile_id").cast(pl.String))
+            )
+        else:
+            assert others.equals(expected[name])
+
+
+# --- the oracle -----------------------------------------------------------------------------
+
+
+def is_good(row):
+    if not row["message_id"] or len(row["message_id"]) > 100 or row["type"] == "purchase":
+        return False
+    if row["timestamp"] is None or not (row["user_id"] or row["anonymous_id"]):
+        return False
+    try:
+        return row["properties"] is None or type(json.loads(row["properties"])) is dict
+    except ValueError:
+        return False
+
+
+def kept_copies(rows):
+    """The good copy of each message that was received first: {message_id: (source, row)}."""
+    best = {}
+    for source, row in rows:
+        if is_good(row):
+            rival = best.get(row["message_id"])
+            if rival is None or (row["received_at"], source) < (rival[1]["received_at"], rival[0]):
+                best[row["message_id"]] = (source, row)
+    return best
+
+
+def counted_by_hand(rows):
+    good = Counter(source for source, row in rows if is_good(row))
+    read, kept = Counter(source for source, _ in rows), Counter(source for source, _ in kept_copies(rows).values())
+    return {
+        source: {
+            "read": read[source],
+            "kept": kept[source],
+            "duplicate": good[source] - kept[source],
+            "rejected": read[source] - good[source],
+        }
+        for source in SOURCES
+    }
+
+
+def identifiers(row):
+    found = {("user_id", (row["user_id"] or "").strip()), ("anonymous_id", (row["anonymous_id"] or "").strip())}
+    if row["type"] == "identify":
+        found.add(("email", (json.loads(row["traits"])["email"] or "").strip().lower()))
+    return {each for each in found if each[1] not in ("", "anonymous", "0-0")}
+
+
+def people(rows):
+    """The groups of identifiers that belong together, by union-find."""
+    above = {}
+
+    def root(each):
+        while above.setdefault(each, each) != each:
+            each = above[each]
+        return each
+
+    for _, row in kept_copies(rows).values():
+        first, *others = sorted(identifiers(row)) or [None]
+        for each in others:
+            above[root(each)] = root(first)
+        if first:
+            root(first)
+    groups = {}
+    for each in above:
+        groups.setdefault(root(each), set()).add(each)
+    return sorted(sorted(group) for group in groups.values())
+
+
+@budget(50)
+@given(rows=archives(most=14))
+def test_counts_and_kept_messages_agree_with_plain_python(rows):
+    with written(rows) as world:
+        summaries = world.replay()
+        kept = sorted(
+            (message_id, summary["source"], received_at)
+            for summary in summaries.values()
+            for entry in summary["slices"].values()
+            for output in entry["outputs"]
+            if output["kind"] == "events"
+            for message_id, received_at in pl.read_parquet(world.space.lake.url(output["path"]))
+            .select("message_id", "received_at")
+            .rows()
+        )
+    assert {name: summary["rows"] for name, summary in summaries.items()} == counted_by_hand(rows)
+    assert kept == sorted((key, source, row["received_at"]) for key, (source, row) in kept_copies(rows).items())
+
+
+@budget(50)
+@given(rows=archives(most=14))
+def test_profiles_agree_with_union_find(rows):
+    _, found = replayed(rows)
+    ids = found["external_ids"].select("profile_id", "id_type", "id_value").rows()
+    groups = {}
+    for profile, *identifier in ids:
+        groups.setdefault(profile, []).append(tuple(identifier))
+    assert sorted(sorted(group) for group in groups.values()) == people(rows)
+    assert set(groups) == set(found["profiles"]["profile_id"])
+    created = len(groups) + found["merges"].height
+    assert created <= sum(1 for _, row in kept_copies(rows).values() if identifiers(row))
+
+
+@budget(30)
+@given(rows=archives(most=14))
+def test_custom_traits_agree_with_the_newest_value_by_hand(rows):
+    _, found = replayed(rows)
+    owner = dict(found["external_ids"].select(pl.struct("id_type", "id_value"), "profile_id").rows())
+    owner = {tuple(key.values()): profile for key, profile in owner.items()} if False else {
+        (id_type, value): profile
+        for id_type, value, profile in found["external_ids"].select("id_type", "id_value", "profile_id").rows()
+    }
+    newest = {}
+    for source, row in kept_copies(rows).values():
+        held = identifiers(row)
+        if row["type"] != "identify" or not held:
+            continue
+        profile = owner[sorted(held)[0]]
+        for name, value in json.loads(row["traits"]).items():
+            moment = (row["timestamp"], row["received_at"], row["message_id"])
+            newest[profile, name] = max(newest.get((profile, name), ()), (*moment, json.dumps(value), source))
+    expected = sorted((*key, value, source) for key, (_, _, _, value, source) in newest.items() if value != "null")
+    assert found["custom_traits"].select("profile_id", "name", "value", "source").rows() == expected
