@@ -5,10 +5,10 @@ from datetime import UTC, date, datetime, time
 from prefect import flow
 
 from tasks.compute import complete_run, compute_traits, evaluate_audiences, plan_run, resolve_identities
-from tasks.edge import instants, length
+from tasks.edge import instants, length, run_name
 
 
-@flow
+@flow(flow_run_name=run_name)
 def backfill(space: str, since: date, until: date, every: str = "1d", definitions: str = "definitions") -> list[str]:
     """One run for each instant from `since` to `until`, both at midnight UTC and included."""
     first, last = (datetime.combine(day, time(), UTC) for day in (since, until))

@@ -7,11 +7,11 @@ from prefect import State, flow
 from flows.replay import replay
 from flows.sync_destinations import sync_destinations
 from tasks.compute import compute_traits, evaluate_audiences, plan_run, publish_run, resolve_identities
-from tasks.edge import scheduled_start
+from tasks.edge import run_name, scheduled_start
 from tasks.starting import require
 
 
-@flow
+@flow(flow_run_name=run_name)
 def recompute(
     space: str,
     as_of: datetime | None = None,

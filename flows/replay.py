@@ -6,12 +6,12 @@ from prefect import flow
 from prefect.futures import PrefectFuture
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from tasks.edge import scheduled_start, sources
+from tasks.edge import run_name, scheduled_start, sources
 from tasks.replay import find_contested, replay_source, settle_duplicates, survey_archive
 
 
 # Large slices use every core; a second source fills the gaps that small ones leave.
-@flow(task_runner=ThreadPoolTaskRunner(max_workers=2))  # type: ignore[arg-type]
+@flow(flow_run_name=run_name, task_runner=ThreadPoolTaskRunner(max_workers=2))  # type: ignore[arg-type]
 def replay(
     space: str,
     source: str | None = None,

@@ -4,12 +4,12 @@ from prefect import flow
 from prefect.futures import PrefectFuture
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from tasks.edge import destinations
+from tasks.edge import destinations, run_name
 from tasks.sync import report_outcomes, sync_destination
 
 
 # Destinations wait for their vendors, not for us, so a slow one delays no other.
-@flow(task_runner=ThreadPoolTaskRunner(max_workers=16))  # type: ignore[arg-type]
+@flow(flow_run_name=run_name, task_runner=ThreadPoolTaskRunner(max_workers=16))  # type: ignore[arg-type]
 def sync_destinations(
     space: str,
     destination: str | None = None,

@@ -14,6 +14,12 @@ def scheduled_start() -> datetime:
     return (flow_run.scheduled_start_time or datetime.now(UTC)).astimezone(UTC)
 
 
+def run_name() -> str:
+    """What a run is called in Prefect's UI: its space and its instant."""
+    moment = flow_run.parameters.get("as_of") or scheduled_start()
+    return f"{flow_run.parameters['space']} {moment:%Y-%m-%d %H:%M}"
+
+
 def opened(space: str, definitions: str) -> OpenSpace:
     """The space, with `${NAME}` standing for this process's environment."""
     return open_space(space, definitions, os.environ)

@@ -33,24 +33,33 @@ def _reasons(found: dict) -> str:
 
 def published(space: str, manifest: dict, *, is_current: bool) -> None:
     """A page about a run: what it was made of and what it holds."""
+    before, stale = manifest["before"], ", ".join(manifest["stale"])
+    facts = [
+        f"Run `{manifest['run_id']}` is {'current' if is_current else 'history: a later run is current'}.",
+        f"Changes are counted from run `{before}`." if before else "There was no run before it.",
+        f"Not completely replayed: {stale}." if stale else "",
+    ]
     lines = [
-        f"# Run {manifest['run_id']}",
-        f"Space `{space}` as of {manifest['as_of']}; {'current' if is_current else 'history'}.",
-        _table("Audience", manifest["audiences"]),
-        _table("Trait", manifest["traits"]),
-        _table("Table", manifest["tables"]),
+        f"## {space} as of {manifest['as_of'][:19].replace('T', ' ')} UTC",
+        "  \n".join(filter(None, facts)),
+        _table("Audience", "Members", manifest["audiences"]),
+        _table("Trait", "Profiles", manifest["traits"]),
+        _table("Table", "Rows", manifest["tables"]),
     ]
     create_markdown_artifact("\n\n".join(lines), key=f"{_key(space)}-run", description=manifest["run_id"])
 
 
-def _table(title: str, counts: dict[str, int]) -> str:
+def _table(title: str, unit: str, counts: dict[str, int]) -> str:
     rows = "\n".join(f"| {name} | {count:,} |" for name, count in counts.items())
-    return f"| {title} | Rows |\n|---|--:|\n{rows}"
+    return f"| {title} | {unit} |\n|---|--:|\n{rows}"
 
 
 def synced(space: str, summaries: list[dict]) -> None:
-    """A table of what became of every record, by destination."""
-    create_table_artifact(summaries, key=f"{_key(space)}-sync", description="Outcome of every record")
+    """A table of what became of every record, by destination; outcomes that no destination has are left out."""
+    named = ("destination", "status", "computed", "delivered")
+    used = {name for each in summaries for name, value in each.items() if name in named or value}
+    rows = [{name: value for name, value in each.items() if name in used} for each in summaries]
+    create_table_artifact(rows, key=f"{_key(space)}-sync", description="Outcome of every record")
 
 
 def _key(space: str) -> str:

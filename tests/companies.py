@@ -194,7 +194,7 @@ def _caught(arguments: list[str]) -> dict[str, Any]:
             main(arguments, prog_name="populace")
         except SystemExit as ending:
             code = ending.code or 0
-        except BaseException:  # noqa: BLE001, as the interpreter does for a process of its own
+        except BaseException:  # as the interpreter does for a process of its own
             sys.excepthook(*sys.exc_info())
             code = 1
         sys.stdout.flush()

@@ -130,5 +130,8 @@ def ui(port: int) -> None:
     from tasks.serving import serve_ui
 
     keep_prefect_here()
-    output.screen.print(f"http://127.0.0.1:{port}  shows flow runs and artifacts; Ctrl-C ends it")
+    # The UI's own menu leads to the runs, but not to the artifacts.
+    for page, what in (("runs", "flow runs and their tasks"), ("artifacts", "reports of the latest runs")):
+        output.screen.print(f"http://127.0.0.1:{port}/{page:<10} {what}")
+    output.screen.print("Ctrl-C ends it.")
     raise SystemExit(serve_ui(port))

@@ -7,10 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 Row = Mapping[str, Any]
+
+# What a table needs to stay within 80 columns as long as it can.
+LOOKS: dict[str, Any] = {
+    "title_justify": "left",
+    "title_style": "bold",
+    "header_style": "dim",
+    "collapse_padding": True,
+    "pad_edge": False,
+}
 
 screen = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
@@ -53,7 +63,7 @@ def table(title: str, rows: Iterable[Row]) -> None:
     """Rows as a table; numbers to the right, missing things as nothing."""
     listed = list(rows)
     names = list(dict.fromkeys(name for row in listed for name in row))
-    drawn = Table(title=title, title_justify="left", title_style="bold", header_style="dim")
+    drawn = Table(title=title, box=SIMPLE_HEAD, **LOOKS)
     for name in names:
         is_number = all(isinstance(row.get(name), int | float | None) for row in listed)
         drawn.add_column(name.replace("_", " "), justify="right" if is_number else "left", overflow="fold")
@@ -78,8 +88,9 @@ def text(value: Any) -> str:
 def sources(rows: Iterable[Row]) -> None:
     """What became of each source's rows, and why some were rejected."""
     listed = list(rows)
-    shown = ("source", "status", "days", "first_event", "last_event", "read", "kept", "duplicate", "rejected")
-    table("Sources", [{name: _short(row.get(name)) for name in shown} for row in listed])
+    shown = {"source": "source", "status": "status", "last_event": "last event"}
+    shown |= {name: name for name in ("read", "kept", "duplicate", "rejected")}
+    table("Sources", [{title: _short(row.get(name)) for name, title in shown.items()} for row in listed])
     codes = sorted({code for row in listed for code in row["reasons"]})
     names = [row["source"] for row in listed]
     rejected = [{"rejected because": code} | {r["source"]: r["reasons"].get(code, 0) for r in listed} for code in codes]
@@ -89,8 +100,8 @@ def sources(rows: Iterable[Row]) -> None:
 
 
 def _short(value: Any) -> Any:
-    """An instant of a manifest to the second."""
-    return value[:19].replace("T", " ") if isinstance(value, str) and value[10:11] == "T" else value
+    """The date of an instant."""
+    return value[:10] if isinstance(value, str) and value[10:11] == "T" else value
 
 
 SETTLED = ("unchanged", "delivered", "noop", "warning", "invalid", "throttled", "transient", "refused", "too_large",

@@ -102,7 +102,8 @@ def members(
     elif form == "ndjson" or as_json or file:
         output.write("".join(output.line(row) for row in _rows(found)), file)
     else:
-        output.table(f"{key}: {found.height:,} members, the first {SHOWN}", _rows(found.head(SHOWN)))
+        shown = _rows(found.head(SHOWN).drop("audience"))
+        output.table(f"{key}: {found.height:,} members, the first {len(shown)}", shown)
 
 
 def _rows(found: DataFrame) -> list[dict]:

@@ -16,7 +16,16 @@ import polars as pl
 import pytest
 
 from tests.companies import (
-    AS_OF, ROOT, Answer, Company, Terminal, end_session, environment, local_archive, populace, terminal,
+    AS_OF,
+    ROOT,
+    Answer,
+    Company,
+    Terminal,
+    end_session,
+    environment,
+    local_archive,
+    populace,
+    terminal,
 )  # fmt: skip
 
 pytestmark = pytest.mark.faults
@@ -206,7 +215,8 @@ def admitted(url: str) -> dict[str, str]:
 
 def test_a_missing_bucket(guarded, company, typing):
     company.archive = "s3://no-such-bucket"
-    assert_refused(typing, company, "s3://no-such-bucket/", "the bucket does not exist", "create it", times=SOURCES, **guarded)
+    words = ("s3://no-such-bucket/", "the bucket does not exist", "create it")
+    assert_refused(typing, company, *words, times=SOURCES, **guarded)
 
 
 def test_a_wrong_secret(guarded, company, typing):
@@ -270,7 +280,8 @@ def test_a_file_with_five_mistakes(command, company, typing):
     assert answer.code == 2
     assert answer.out == ""
     assert "Traceback" not in answer.err
-    for line, words in ((2, "new_users"), (5, "did you mean 'query'"), (8, "did you mean 'warehouse'"), (10, "spenders")):
+    mistakes = {2: "new_users", 5: "did you mean 'query'", 8: "did you mean 'warehouse'", 10: "spenders"}
+    for line, words in mistakes.items():
         (told,) = [each for each in answer.err.splitlines() if each.startswith(f"{file}:{line}: ")]
         assert words in told
     assert f"{file}:11: 'buyers' is already defined at {file}:4" in answer.err

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -76,16 +75,6 @@ def assert_equal(company: Company, expected: dict[str, object]) -> None:
     found = state(company)
     assert found.keys() == expected.keys()
     assert [path for path in expected if found[path] != expected[path]] == []
-
-
-@pytest.fixture
-def shop(archive, tmp_path) -> "Callable[[str], Company]":
-    """Makes a company whose webhook is heard by a receiver of its own, `heard`."""
-
-    def make(name: str) -> Company:
-        return Company(tmp_path / name, archive)
-
-    return make
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +159,8 @@ def test_the_command_killed_twice(undisturbed, archive, tmp_path):
         there_is(company, "replay/*/*.json", 15),
         there_is(company, "ledger/warehouse/*.parquet"),
     ]
-    arguments = ["recompute", "dev", "--as-of", f"{AS_OF:%Y-%m-%d}", "--json", "--definitions", str(company.definitions)]
+    arguments = ["recompute", "dev", "--as-of", f"{AS_OF:%Y-%m-%d}", "--json"]
+    arguments += ["--definitions", str(company.definitions)]
     with receiver.serve("demo") as heard:
         company.more = hearing(heard)
         among = environment(company.environment, {"PREFECT_HOME": str(tmp_path / "prefect")})

@@ -103,7 +103,7 @@ def test_the_demo_finds_who_signed_up(shown, place):
     assert (place / "demo-data" / "warehouse.db").exists()
 
 
-def test_the_demo_removes_no_folder_that_is_not_its_own(tmp_path, typing):
+def test_the_demo_removes_no_folder_that_is_not_its_own(tmp_path):
     (tmp_path / "demo-data").mkdir()
     (tmp_path / "demo-data" / "precious").touch()
     answer = populace("demo", "--json", among=environment(), cwd=tmp_path)
@@ -145,7 +145,7 @@ def test_status(type_, shown):
     assert about(answer.rows, "run")[0]["run_id"] in people.out
 
 
-def test_members(type_, shown, tmp_path):
+def test_members(type_, shown):
     for key, size in sizes(shown).items():
         answer = type_("members", key, "--json")
         assert answer.err == ""
@@ -176,9 +176,8 @@ def test_members_in_every_format(type_, tmp_path):
 
 
 def test_members_as_of_a_past_instant(type_, shown):
-    assert type_("members", "new_users_7_days", "--as-of", DAY, "--json").rows == type_(
-        "members", "new_users_7_days", "--json"
-    ).rows
+    now = type_("members", "new_users_7_days", "--json").rows
+    assert type_("members", "new_users_7_days", "--as-of", DAY, "--json").rows == now
     assert type_("members", "new_users_7_days", "--as-of", "2026-06-01", "--json").code == 2
 
 
@@ -189,7 +188,7 @@ def test_preview_of_a_key(type_, shown):
         assert (key, row["count"]) == (key, size)
         assert len(row["sample"]) == min(size, 5)
         assert row["run_id"] == run["run_id"]
-        assert row["scans"] or key == "on_new_algorithm"
+        assert row["scans"] or key in ("on_new_algorithm", "good_customers")  # of traits alone
 
 
 def test_preview_of_a_query(type_, shown):
@@ -213,7 +212,9 @@ def test_show(type_):
         (found,) = type_("show", f"{id_type}:{values[0]}", "--json").rows
         assert found["profile_id"] == row["profile_id"]
     assert found["audiences"]["new_users_7_days"] == row["entered_at"]
-    assert {"User Signed Up"} & {each["event"] for each in found["events"]} or len(found["events"]) == 10
+    assert [each["timestamp"] for each in found["events"]] == sorted(
+        (each["timestamp"] for each in found["events"]), reverse=True
+    )
     (same,) = type_("show", f"profile_id:{row['profile_id']}", "--json").rows
     assert same == found
     if emails := row["identifiers"].get("email"):
@@ -230,9 +231,7 @@ def test_replay_reads_nothing_twice(type_, shown, place):
     files = {path: path.stat().st_mtime_ns for path in (place / "demo-data" / "lake" / "events").rglob("*.parquet")}
     answer = type_("replay", "--json")
     assert (answer.code, answer.err) == (0, "")
-    assert answer.rows == [
-        {name: value for name, value in row.items() if name != "about"} for row in about(shown.rows, "source")
-    ] or answer.rows == about(shown.rows, "source")
+    assert answer.rows == about(shown.rows, "source")
     assert type_("replay", "--source", "web", "--since", "2026-08-01", "--until", "2026-08-02", "--json").code == 0
     assert files == {path: path.stat().st_mtime_ns for path in files}
 
@@ -281,9 +280,8 @@ def test_looking_imports_no_prefect(arguments, shown, place):
         "with contextlib.suppress(SystemExit):\n    main()\n"
         "print(sorted({'prefect', 'boto3', 'fastapi', 'sqlalchemy'} & set(sys.modules)), file=sys.stderr)"
     )
-    ended = subprocess.run(
-        [sys.executable, "-c", code, *arguments], cwd=place, env=environment(), capture_output=True, text=True, check=True
-    )
+    command = [sys.executable, "-c", code, *arguments]
+    ended = subprocess.run(command, cwd=place, env=environment(), capture_output=True, text=True, check=True)
     assert ended.stderr.splitlines()[-1] == "[]"
 
 

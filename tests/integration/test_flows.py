@@ -83,9 +83,10 @@ def test_one_destination_fails_and_the_other_delivers(company, heard, prefect_se
     assert answer.err.startswith("error: warehouse: held, ")
     assert len(answer.err.splitlines()) == 1
     assert len(heard.people) > 10
-    state = latest(prefect_server, "recompute")["state"]
-    assert state["type"] == "FAILED"
-    assert latest(prefect_server, "sync_destinations".replace("_", "-"))["state"]["type"] == "FAILED"
+    run = latest(prefect_server, "recompute")
+    assert run["state"]["type"] == "FAILED"
+    assert run["name"] == f"dev {DAY} 00:00"
+    assert latest(prefect_server, "sync-destinations")["state"]["type"] == "FAILED"
 
 
 def test_everything_is_done(company, heard, prefect_server, typing):

@@ -85,7 +85,6 @@ def test_another_content_has_another_tag(store):
     store.replace("x", b"2")
     (after,) = store.list()
     assert before.tag != after.tag
-    assert store.digest(before if store.root.startswith("s3") else after) != ""
 
 
 def test_equal_content_has_an_equal_digest(store):
@@ -156,9 +155,10 @@ def test_nobody_listens():
 def test_of_several_creators_one_wins(store):
     with ThreadPoolExecutor(PUBLISHERS) as pool:
         for number in range(ROUNDS):
-            made = list(pool.map(lambda each, at=number: store.create(f"n/{at}", f"{each}".encode()), range(PUBLISHERS)))
+            path, bodies = f"n/{number}", [f"{each}".encode() for each in range(PUBLISHERS)]
+            made = list(pool.map(store.create, [path] * PUBLISHERS, bodies))
             assert sum(made) == 1
-            assert store.read(f"n/{number}") == f"{made.index(True)}".encode()
+            assert store.read(path) == bodies[made.index(True)]
 
 
 def test_of_several_publishers_one_wins_each_number(store):
