@@ -38,6 +38,9 @@ def destinations(space: str, definitions: str, only: str | None = None) -> list[
 
 def instants(since: datetime, until: datetime, every: timedelta) -> list[datetime]:
     """The instants from `since` to `until`, both included, oldest first."""
+    if until < since:
+        message = f"the last instant, {until:%Y-%m-%d}, lies before the first, {since:%Y-%m-%d}"
+        raise UsageError(message)
     count = (until - since) // every
     return [since + number * every for number in range(count + 1)]
 

@@ -31,6 +31,11 @@ NEXT = """
   definitions/dev/   what was asked for: change it and recompute
 """
 
+GONE = """
+The S3 server ended with the demo, and what it held with it. `make demo` without STORE=s3 keeps its data to look at;
+`make ui` shows this run and its artifacts.
+"""
+
 
 @click.command()
 @click.option("--store", type=click.Choice(["file", "s3"]), default="file", show_default=True, help="Where data lies.")
@@ -51,11 +56,7 @@ def demo(store: str, events: int, *, as_json: bool) -> None:
             people = f"{len(receiver.people):,} people in {receiver.requests} signed requests"
             output.screen.print(f"The webhook's receiver now knows {people}.")
             hints = {"as_of": f"{AS_OF:%Y-%m-%d}", "example": _example(opening), "populace": _command()}
-            output.screen.print(NEXT.format(**hints), soft_wrap=True)
-            if store == "s3":
-                output.screen.print(
-                    "The S3 server ended with the demo, and its data with it; without STORE=s3 they stay."
-                )
+            output.screen.print((NEXT if store == "file" else GONE).format(**hints), soft_wrap=True)
     raise SystemExit(code)
 
 
@@ -132,6 +133,6 @@ def ui(port: int) -> None:
     keep_prefect_here()
     # The UI's own menu leads to the runs, but not to the artifacts.
     for page, what in (("runs", "flow runs and their tasks"), ("artifacts", "reports of the latest runs")):
-        output.screen.print(f"http://127.0.0.1:{port}/{page:<10} {what}")
+        output.screen.print(f"http://127.0.0.1:{port}/v2/{page:<10} {what}")
     output.screen.print("Ctrl-C ends it.")
     raise SystemExit(serve_ui(port))

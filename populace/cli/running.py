@@ -94,6 +94,8 @@ def summarise(opening: OpenSpace, *, as_json: bool) -> None:
         return
     output.sources(_about(opening, "source"))
     for run in _about(opening, "run"):
+        if run["stale"]:
+            output.errors.print(f"warning: published without all of {', '.join(run['stale'])}", soft_wrap=True)
         counts = {name: run["tables"][name] for name in ("profiles", "merges", "external_ids")}
         output.table("Identity", [counts])
         output.table("Audiences", [{"audience": name, "members": count} for name, count in run["audiences"].items()])

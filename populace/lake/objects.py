@@ -259,6 +259,8 @@ class S3Store:
 
         config = Config(
             retries={"mode": "standard", "max_attempts": 5},
+            connect_timeout=10,
+            read_timeout=60,
             # Several compatible stores refuse the trailing checksums that boto3 sends by default.
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",

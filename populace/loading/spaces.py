@@ -338,9 +338,9 @@ def resolve_text(text: str, environ: Mapping[str, str]) -> str:
 
 
 def _is_pattern(text: str) -> bool:
-    """Whether the engine can match it, by the syntax of RE2 (I-14): Unicode classes, but nothing that looks around."""
+    """Whether the engine can match it, by the syntax of RE2 (I-14): classes and flags of its own, no look around."""
     try:
-        re.compile(re.sub(r"\\[pP](\{\^?\w+\}|\w)|\[:\^?\w+:\]", "x", text))
+        re.compile(re.sub(r"\\[pP](\{\^?\w+\}|\w)|\[:\^?\w+:\]|\(\?[imsUx]+\)", "x", text))
     except re.error:
         return False
     return not re.search(r"\(\?(<?[=!]|>|\(|P=)|\\[1-9]", text)

@@ -1,7 +1,7 @@
 """Opening a space: its definitions, its lake, and what follows from both."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from populace import loading
@@ -18,6 +18,7 @@ class OpenSpace:
 
     definition: Space
     lake: Store
+    archives: dict[str, Store] = field(default_factory=dict, compare=False, repr=False)
 
     def source(self, name: str) -> Source:
         """The source of that name; UsageError where there is none."""
@@ -44,7 +45,10 @@ class OpenSpace:
 
     def archive(self, source: Source) -> Store:
         """The store behind a source's archive."""
-        return open_store(source.archive, source.storage, ArchiveError)
+        if source.name not in self.archives:
+            # Once per opening: a client of S3 takes longer to make than a small slice to read.
+            self.archives[source.name] = open_store(source.archive, source.storage, ArchiveError)
+        return self.archives[source.name]
 
     def rules(self, source: Source) -> Rules:
         """What extraction of a source depends on: identifiers, and the context paths someone reads."""

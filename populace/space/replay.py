@@ -6,6 +6,7 @@ that kept or gave up a message wrongly run once more. The lake then depends on t
 """
 
 from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 
 import polars as pl
@@ -23,6 +24,7 @@ from populace.space.schemas import INSTANT, Columns, empty
 CONTESTED = "replay/contested.parquet"
 UNREADABLE = "unreadable"  # a source whose archive could not be looked at
 PREFERRED = ("received_at", "source", "object", "row")
+WRITERS = 8  # tables of a slice written together; on S3 the time goes into waiting
 SIDE_TABLES = ("sightings", "identifiers", "custom_traits", "links", "quarantine")
 
 COPIES: Columns = {
@@ -142,7 +144,9 @@ def _write(space: OpenSpace, source: str, day: str, read: Slice) -> list[dict]:
     named: list[tuple[str, str | None, pl.DataFrame]] = [("events", name, each) for name, each in read.events.items()]
     named += [(kind, None, getattr(read, kind)) for kind in SIDE_TABLES]
     named.append(("copies", None, _labelled(read.copies, source, day)))
-    return [_write_one(space, source, day, *each) for each in named if not each[2].is_empty()]
+    with ThreadPoolExecutor(WRITERS) as pool:
+        written = [pool.submit(_write_one, space, source, day, *each) for each in named if not each[2].is_empty()]
+        return [each.result() for each in written]
 
 
 def _write_one(space: OpenSpace, source: str, day: str, kind: str, table: str | None, frame: pl.DataFrame) -> dict:

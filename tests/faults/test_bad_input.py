@@ -362,16 +362,15 @@ def test_a_secret_that_is_not_set(company, typing):
     assert "no-such-url" in line  # the Secret block
 
 
-# --- the same in processes of their own ----------------------------------------------------------------------------
+# --- the same in a process of its own ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("json", [[], ["--json"]], ids=["people", "json"])
-def test_what_a_person_sees(json, company, tmp_path):
+def test_what_a_person_sees(company, tmp_path):
     """Not from the terminal, but as a process: nothing of Prefect's shows, and nothing of Python's."""
     file = spoiled(company)
     cut_short(file)
     among = environment(company.environment, {"PREFECT_HOME": str(tmp_path / "prefect")})
-    arguments = ["recompute", "dev", "--as-of", LATER, "--definitions", str(company.definitions), *json]
+    arguments = ["recompute", "dev", "--as-of", LATER, "--definitions", str(company.definitions)]
     answer = populace(*arguments, among=among)
     assert answer.code == 1
     assert answer.out == ""
