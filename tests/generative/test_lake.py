@@ -185,7 +185,7 @@ def replayed(rows):
         return counted, world.published()
 
 
-@budget(12)
+@budget(8)
 @given(rows=archives(), seed=st.integers(0, 99))
 def test_tables_do_not_depend_on_how_rows_are_split_into_files(rows, seed):
     counted, expected = replayed(rows)
@@ -194,14 +194,14 @@ def test_tables_do_not_depend_on_how_rows_are_split_into_files(rows, seed):
         assert differing(world.published(), expected) == []
 
 
-@budget(10)
+@budget(6)
 @given(rows=archives(), data=st.data())
 def test_tables_do_not_depend_on_the_increments_in_which_files_arrive(rows, data):
     turns = [data.draw(st.integers(0, 2)) for _ in rows]
     assert_increments_do_not_matter(rows, turns)
 
 
-@budget(6)
+@budget(4)
 @given(rows=archives())
 def test_tables_do_not_depend_on_replaying_day_by_day(rows):
     assert_increments_do_not_matter(rows, [(row["received_at"] or START).date() for _, row in rows])
@@ -219,7 +219,7 @@ def assert_increments_do_not_matter(rows, turns):
         assert differing(world.published(), expected) == []
 
 
-@budget(8)
+@budget(5)
 @given(rows=archives())
 def test_everything_sent_twice_changes_nothing_but_the_counts(rows):
     counted, expected = replayed(rows)
@@ -272,7 +272,7 @@ STRANGER = {
 }
 
 
-@budget(8)
+@budget(6)
 @given(rows=archives())
 def test_a_stranger_changes_nobody_else(rows):
     _, expected = replayed(rows)
@@ -385,7 +385,7 @@ def newest_traits(rows):
     return {key: (value, source) for key, (_, value, source) in newest.items() if value != "null"}
 
 
-@budget(30)
+@budget(25)
 @given(rows=archives(most=14))
 def test_the_lake_and_its_run_agree_with_plain_python(rows):
     with written(rows) as world:

@@ -316,6 +316,13 @@ def test_i44_ties_go_to_the_smaller_message_id(graph):
     assert found.names() == ["u9"]
 
 
+def test_e27_a_profile_is_created_by_its_first_event_whatever_arrived_first(tmp_path):
+    frame = calls("user_id | anonymous_id | timestamp\n u1 | a1 | d-1.02\n u1 | a1 | d-1.01")
+    found = Graph(tmp_path, frame.with_columns(received_at=pl.Series([instant("d-1"), instant("d-1.005")])))
+    assert found.table("profiles")["created_at"].to_list() == [instant("d-1.02")]
+    assert found.table("external_ids")["message_id"].unique().to_list() == ["e1"]
+
+
 def test_a_merge_says_when_and_by_which_message(graph):
     found = graph("user_id | anonymous_id | timestamp\n u1 | | d-3\n | a1 | d-2\n u1 | a1 | d-1")
     assert found.table("merges").select("merged_at", "message_id").rows() == [(instant("d-1"), "e3")]
