@@ -5,7 +5,8 @@ DuckDB never touches a file or the network here: it is handed Arrow columns and 
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -59,8 +60,10 @@ class JsonReader:
         if objects.null_count() == objects.len():
             return []
         query = "select distinct json_structure(j) as shape from input where j is not null order by 1"
-        shapes = self._query(_column(objects), query)
-        return [json.loads(each) for each in shapes.get_column("shape") if each not in ('"JSON"', '"NULL"')]
+        with self._input(_column(objects)):
+            # As Python objects, which for a handful of rows takes a third of the time of Arrow.
+            shapes = self.connection.execute(query).fetchall()
+        return [json.loads(each) for (each,) in shapes if each not in ('"JSON"', '"NULL"')]
 
     def texts(self, objects: pl.Series, pointers: Sequence[str]) -> list[pl.Series]:
         """For each JSON pointer the values as text: strings without quotes, null for JSON null."""
@@ -88,9 +91,15 @@ class JsonReader:
         return found.get_columns()
 
     def _query(self, input: pl.DataFrame, query: str) -> pl.DataFrame:
-        self.connection.register("input", input.to_arrow())
-        try:
+        with self._input(input):
             return pl.DataFrame(pl.from_arrow(self.connection.sql(query).to_arrow_table()))
+
+    @contextmanager
+    def _input(self, frame: pl.DataFrame) -> Iterator[None]:
+        """The frame as the table `input`, for as long as this lasts."""
+        self.connection.register("input", frame.to_arrow())
+        try:
+            yield
         finally:
             self.connection.unregister("input")
 

@@ -52,6 +52,12 @@ def _ring(graph: dict[str, set[str]]) -> list[str]:
     return []
 
 
+def _overlap(one: str, other: str) -> bool:
+    """Whether two places are the same, or one lies within the other."""
+    first, second = sorted((one.rstrip("/") + "/", other.rstrip("/") + "/"))
+    return second.startswith(first) and UNKNOWN not in (one, other)
+
+
 def _check_accounts(space: Space, documents: Documents) -> None:
     taken: dict[tuple[str, str], str] = {}
     for each in space.destinations:
@@ -62,7 +68,7 @@ def _check_accounts(space: Space, documents: Documents) -> None:
 
 
 def _check_shared(space: Space, other: Space, documents: Documents) -> None:
-    if space.lake.rstrip("/") == other.lake.rstrip("/") != UNKNOWN:
+    if _overlap(space.lake, other.lake):
         documents["space"].report(("lake",), f"space '{other.name}' has the same lake; give each its own")
     theirs = {_account(each): each.name for each in other.destinations}
     for each in space.destinations:

@@ -254,7 +254,10 @@ def prod(lake="file:///lakes/prod", **files):
     return {"prod/space.yaml": f"space: prod\nlake: {lake}\n", **named}
 
 
-@pytest.mark.parametrize("lake", ["file:///lakes/dev", "file:///lakes/dev/", "file:../../../lakes/dev"])
+@pytest.mark.parametrize(
+    "lake",
+    ["file:///lakes/dev", "file:///lakes/dev/", "file:../../../lakes/dev", "file:///lakes", "file:///lakes/dev/p"],
+)
 def test_two_spaces_do_not_share_a_lake(problems, tmp_path, lake):
     ours = (tmp_path / "../../../lakes/dev").resolve().as_uri() if lake.startswith("file:..") else "file:///lakes/dev"
     assert problems({"dev/space.yaml": f"space: dev\nlake: {ours}\n", **prod(lake)}) == [
