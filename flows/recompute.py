@@ -30,5 +30,5 @@ def recompute(
     resolve_identities(space, run_id, definitions)
     compute_traits(space, run_id, definitions)
     evaluate_audiences(space, run_id, definitions)
-    publish_run(space, run_id, definitions)
+    publish_run(space, run_id, definitions, is_latest=as_of is None)
     return sync_destinations(space, definitions=definitions, return_state=True) if deliver else None

@@ -1,6 +1,6 @@
 """The tasks of a run: name it, compute its tables, publish it. Each reads and writes the lake."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from prefect import get_run_logger, task
 
@@ -35,14 +35,19 @@ def evaluate_audiences(space: str, run_id: str, definitions: str) -> None:
 
 
 @task
-def publish_run(space: str, run_id: str, definitions: str) -> bool:
-    """Write the manifest and make the run current; returns whether it is."""
+def publish_run(space: str, run_id: str, definitions: str, *, is_latest: bool = False) -> bool:
+    """Write the manifest and make the run current; returns whether it is.
+
+    `is_latest` says that the run describes the present, so that only one of the future can stand in its way.
+    """
     opening = opened(space, definitions)
     run = recompute.reopen(opening, run_id)
     manifest = runs.manifest(opening.lake, run_id) or recompute.complete(opening, run)
     is_current = recompute.publish(opening, run)
     get_run_logger().info("%s is %s", run_id, "current" if is_current else "history: a later run is current")
     report.published(space, manifest, is_current=is_current)
+    if is_latest:
+        recompute.check_present(opening, datetime.now(UTC))
     return is_current
 
 

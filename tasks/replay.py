@@ -50,7 +50,8 @@ def settle_duplicates(space: str, as_of: datetime, definitions: str) -> dict[str
     """Let the copy received first count everywhere, and sum every source up."""
     opening = opened(space, definitions)
     again = replay.settle(opening, _surveys(opening, as_of))
-    get_run_logger().info("%d slices ran again for messages they share", again)
+    removed = replay.drop_removed(opening)
+    get_run_logger().info("%d slices ran again for messages they share; sources removed: %s", again, removed or "none")
     summaries = {each.source.name: replay.finish(opening, each) for each in _surveys(opening, as_of)}
     report.replayed(space, summaries)
     return {name: found["rows"] for name, found in summaries.items()}

@@ -1,16 +1,22 @@
 """Starting a flow in this process, without any server set up beforehand, and telling how it ended."""
 
 import importlib
+import os
+import signal
+import sys
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from prefect import Flow, State
+from prefect.server.api.server import SubprocessASGIServer
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
 from populace.errors import PopulaceError
 
-DONE, FAILED, IN_PART = 0, 1, 3
+DONE, FAILED, IN_PART, INTERRUPTED = 0, 1, 3, 130
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +31,33 @@ def start(name: str, parameters: dict[str, Any]) -> Ending:
     """Run the flow `flows.<name>.<name>` here and now."""
     flow: Flow = getattr(importlib.import_module(f"flows.{name}"), name)
     # A run in the foreground needs no heartbeat, and stopping one takes a second a flow.
-    with temporary_settings(updates={PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+    with temporary_settings(updates={PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}), _ending_at_once():
         return ending(flow(**parameters, return_state=True))
+
+
+@contextmanager
+def _ending_at_once() -> Iterator[None]:
+    """Ctrl-C ends the process there and then.
+
+    The same key press ends Prefect's own server below this process, for which everything else would
+    wait for minutes. Stopping anywhere is safe: the next run goes on from what stands in the lake.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread hears signals
+        return
+    before = signal.signal(signal.SIGINT, _interrupted)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _interrupted(_signal: int, _frame: Any) -> None:
+    for server in SubprocessASGIServer._instances.values():
+        if server.server_process:
+            server.server_process.terminate()
+    os.write(sys.stderr.fileno(), b"\ninterrupted; start it again to go on from here\n")
+    os._exit(INTERRUPTED)
 
 
 def ending(state: State) -> Ending:

@@ -51,7 +51,7 @@ def demo(store: str, events: int, *, as_json: bool) -> None:
         parameters = {"space": SPACE, "as_of": AS_OF}
         code = start("recompute", parameters, quiet=as_json)
         opening = open_space(SPACE, "definitions", os.environ)
-        summarise(opening, as_json=as_json)
+        summarise(opening, AS_OF, as_json=as_json, delivered=True)
         if not as_json:
             people = f"{len(receiver.people):,} people in {receiver.requests} signed requests"
             output.screen.print(f"The webhook's receiver now knows {people}.")
@@ -128,9 +128,10 @@ def _example(opening: OpenSpace) -> str:
 @click.option("--port", default=4200, show_default=True)
 def ui(port: int) -> None:
     """Serve the Prefect UI on the demo's runs, until Ctrl-C."""
-    from tasks.serving import serve_ui
+    from tasks.serving import check_free, serve_ui
 
     keep_prefect_here()
+    check_free(port)
     # The UI's own menu leads to the runs, but not to the artifacts.
     for page, what in (("runs", "flow runs and their tasks"), ("artifacts", "reports of the latest runs")):
         output.screen.print(f"http://127.0.0.1:{port}/v2/{page:<10} {what}")

@@ -68,9 +68,8 @@ def show(space: str, identifier: str, definitions: str, *, as_json: bool) -> Non
     if as_json:
         output.emit([found])
         return
-    output.screen.print(
-        f"[bold]{found['profile_id']}[/] since {output.text(found['created_at'])}, run {found['run_id']}"
-    )
+    output.screen.print(f"[bold]{found['profile_id']}[/] since {output.text(found['created_at'])}")
+    output.screen.print(f"Run {found['run_id']}")
     output.table("Identifiers", found["identifiers"])
     output.table("Merged into it", found["merged"])
     output.table("Traits", [{"trait": name, "value": value} for name, value in found["traits"].items()])
@@ -94,6 +93,9 @@ def members(
     found = views.members(_open(space, definitions), key, moment)
     if form == "parquet" and file is None:
         message = "--format parquet needs --output FILE"
+        raise click.UsageError(message)
+    if file is not None and not file.parent.is_dir():
+        message = f"there is no folder {file.parent}"
         raise click.UsageError(message)
     if form == "parquet" and file is not None:
         found.write_parquet(file)
@@ -125,9 +127,11 @@ def _as_json(found: DataFrame) -> Series:
 def preview(space: str, key: str | None, text: str | None, definitions: str, *, as_json: bool) -> None:
     """Count and a sample of what a definition gives; nothing is written."""
     if (key is None) == (text is None):
-        message = "give the key of a definition, or --query"
+        message = "give either the key of a definition or --query, and not both"
         raise click.UsageError(message)
     found = views.preview(_open(space, definitions), key, text)
+    for name in found.unknown:
+        output.errors.print(f"warning: nobody has a trait '{name}' and nothing here is called so", soft_wrap=True)
     if as_json:
         output.emit(
             [{"run_id": found.run_id, "count": found.count, "sample": found.sample, "scans": found.explanation}]

@@ -54,6 +54,9 @@ def replay(
     opening = _opened(space, definitions)
     if source:
         opening.source(source)
+    if since and until and until < since:
+        message = f"--until {until:%Y-%m-%d} lies before --since {since:%Y-%m-%d}"
+        raise click.UsageError(message)
     days = {"since": since and since.date(), "until": until and until.date()}
     code = start("replay", {"space": space, "source": source, "definitions": definitions, **days}, quiet=as_json)
     rows = _about(opening, "source")
@@ -73,35 +76,45 @@ def recompute(
 ) -> None:
     """Replay, compute, publish and deliver; prints the run id."""
     opening = _opened(space, definitions)
+    moment = recompute_.instant(as_of) if as_of else None
     parameters = {
         "space": space,
-        "as_of": recompute_.instant(as_of) if as_of else None,
+        "as_of": moment,
         "replay_first": not no_replay,
         "deliver": not no_sync,
         "allow_stale": allow_stale,
         "definitions": definitions,
     }
     code = start("recompute", parameters, quiet=as_json)
-    if code != 1:
-        summarise(opening, as_json=as_json)
+    if code in (0, 3):
+        summarise(opening, moment, as_json=as_json, delivered=not no_sync)
     raise SystemExit(code)
 
 
-def summarise(opening: OpenSpace, *, as_json: bool) -> None:
-    """What the current run is and holds, and what was sent."""
+def summarise(opening: OpenSpace, as_of: datetime | None, *, as_json: bool, delivered: bool) -> None:
+    """What the run of this instant is and holds, and what was sent; without an instant, the current run."""
+    # A run's name follows from what it is made of, so it can be told again.
+    run_id = recompute_.plan(opening, as_of, allow_stale=True).run_id if as_of else views.current(opening)
+    rows = [row for row in views.status(opening, run_id) if delivered or row["about"] != "destination"]
     if as_json:
-        output.emit(views.status(opening))
+        output.emit(rows)
         return
-    output.sources(_about(opening, "source"))
-    for run in _about(opening, "run"):
+    output.sources(row for row in rows if row["about"] == "source")
+    for run in (row for row in rows if row["about"] == "run"):
         if run["stale"]:
             output.errors.print(f"warning: published without all of {', '.join(run['stale'])}", soft_wrap=True)
         counts = {name: run["tables"][name] for name in ("profiles", "merges", "external_ids")}
         output.table("Identity", [counts])
         output.table("Audiences", [{"audience": name, "members": count} for name, count in run["audiences"].items()])
         output.table("Traits", [{"trait": name, "profiles": count} for name, count in run["traits"].items()])
-    output.destinations(_about(opening, "destination"))
-    output.screen.print(f"Run [bold]{views.current(opening)}[/] is current.")
+    if delivered:
+        output.destinations(row for row in rows if row["about"] == "destination")
+    if run_id == views.current(opening):
+        output.screen.print(f"Run [bold]{run_id}[/] is current.")
+    else:
+        output.screen.print(
+            f"Run [bold]{run_id}[/] is history: {views.current(opening)} stays current.", soft_wrap=True
+        )
 
 
 @click.command()

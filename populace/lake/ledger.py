@@ -70,6 +70,18 @@ def slices(store: Store, source: str) -> dict[str, dict]:
     return found["slices"] if found.get("status") == "complete" else entries(store, source)
 
 
+def sources(store: Store) -> list[str]:
+    """Every source the lake has anything of."""
+    paths = [each.path.removeprefix("replay/") for each in store.list("replay/")]
+    return sorted({path.removesuffix(".json") for path in paths if "/" not in path and path.endswith(".json")})
+
+
+def drop(store: Store, source: str) -> None:
+    """Forget a source whose slices are all gone."""
+    store.delete(f"replay/{source}.objects.parquet")
+    store.delete(f"replay/{source}.json")
+
+
 def total(slices: Iterable[dict]) -> dict[str, int]:
     """The rows of several slices together."""
     listed = [each["rows"] for each in slices]

@@ -41,6 +41,11 @@ def _pointers(store: Store) -> Iterator[dict]:
     return (read_json(store, path) for path in sorted(found, reverse=True))
 
 
+def pointer_path(number: int) -> str:
+    """Where the pointer of that number lies."""
+    return f"{POINTERS}{number:012d}.json"
+
+
 def latest(store: Store) -> dict | None:
     """The pointer that counts: the one with the greatest number; None before the first."""
     return next(_pointers(store), None)
@@ -74,7 +79,7 @@ def publish(store: Store, run_id: str, as_of: str) -> bool:
             return False
         if pointer["run_id"] != run_id:
             pointer = {"number": pointer["number"] + 1, "run_id": run_id, "as_of": as_of}
-            if not store.create(f"{POINTERS}{pointer['number']:012d}.json", to_json(pointer)):
+            if not store.create(pointer_path(pointer["number"]), to_json(pointer)):
                 continue
         _copy_latest(store, pointer)
         return True

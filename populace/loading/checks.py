@@ -18,6 +18,7 @@ def check(space: Space, others: list[Space], documents: Documents) -> None:
     _check_keys(space, documents)
     _check_cycles(space, documents)
     _check_accounts(space, documents)
+    _check_places(space, documents)
     for other in others:
         _check_shared(space, other, documents)
 
@@ -58,6 +59,13 @@ def _overlap(one: str, other: str) -> bool:
     return second.startswith(first) and UNKNOWN not in (one, other)
 
 
+def _check_places(space: Space, documents: Documents) -> None:
+    for source in space.sources:
+        if _overlap(source.archive, space.lake):
+            problem = f"'{source.name}': archive and lake lie within each other; give each a folder of its own"
+            documents["sources"].report((source.name, "archive"), problem)
+
+
 def _check_accounts(space: Space, documents: Documents) -> None:
     taken: dict[tuple[str, str], str] = {}
     for each in space.destinations:
@@ -81,6 +89,15 @@ def _account(destination: Destination) -> tuple[str, str]:
     return destination.kind, adapters.ADAPTERS[destination.kind].account(destination.options)
 
 
+def _shared_archives(space: Space) -> list[str]:
+    return [
+        f"{each.at}: '{each.name}' and '{other.name}' read the same archive, so each event counts once for one of them"
+        for number, each in enumerate(space.sources)
+        for other in space.sources[:number]
+        if _overlap(each.archive, other.archive)
+    ]
+
+
 def warnings(space: Space) -> tuple[str, ...]:
     """Legal things that are probably not meant (Q-28)."""
     found = [
@@ -95,7 +112,7 @@ def warnings(space: Space) -> tuple[str, ...]:
             close = get_close_matches(key, keys, n=1)
             hint = f"; did you mean '{close[0]}'?" if close else ""
             found.append(f"{each.at}: '{each.key}' reads '{key}', which must be a custom trait{hint}")
-    return tuple(found)
+    return (*found, *_shared_archives(space))
 
 
 def references(node: Any) -> set[str]:

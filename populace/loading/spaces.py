@@ -68,6 +68,9 @@ def load(name: str, folder: Path, environ: Mapping[str, str]) -> Space:
         message = f"no space '{name}' in {folder}; " + (f"there is {', '.join(known)}" if known else "it holds none")
         raise UsageError(message)
     documents = {each: read(folder / name, each) for each in FILES}
+    for file in sorted((folder / name).glob("*.y*ml")):
+        if file.name not in {f"{each}.yaml" for each in FILES}:
+            documents["space"].problems.append(f"{file}:1: nothing reads this file{meant(file.stem, FILES)}")
     loader = _Loader(name, folder, environ, documents)
     space = loader.space()
     others = [_outline(other, folder, environ) for other in known if other != name]

@@ -57,6 +57,9 @@ def instant(text: str) -> datetime:
     except ValueError:
         message = f"'{text}' is no instant; write it like 2026-09-23T14:00:00Z or 2026-09-23"
         raise UsageError(message) from None
+    if not 1970 <= found.year < 9000:
+        message = f"'{text}' lies outside of what can be computed, 1970 to 8999"
+        raise UsageError(message)
     return found.replace(tzinfo=found.tzinfo or UTC).astimezone(UTC)
 
 
@@ -322,6 +325,23 @@ def complete(space: OpenSpace, run: Run) -> dict:
 def publish(space: OpenSpace, run: Run) -> bool:
     """Make the run the current one, unless one of a later instant is."""
     return runs.publish(space.lake, run.run_id, iso(run.as_of))
+
+
+def check_present(space: OpenSpace, now: datetime) -> None:
+    """Refuse to go on with a current run of the future, for until then no other could replace it.
+
+    Raises
+    ------
+    StaleError
+        If the published run describes an instant after `now`; says how to take it back.
+    """
+    pointer = runs.latest(space.lake)
+    if pointer and pointer["as_of"] > iso(now):
+        message = (
+            f"the current run {pointer['run_id']} describes {pointer['as_of']}, which is still to come, so no run of "
+            f"today can replace it; to take it back, remove {space.lake.root}/{runs.pointer_path(pointer['number'])}"
+        )
+        raise StaleError(message)
 
 
 def named(space: OpenSpace, key: str) -> Trait | Audience:

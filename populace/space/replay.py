@@ -245,6 +245,19 @@ def _wrong(held: pl.DataFrame) -> list[tuple[str, str]]:
     return wrong.select("source", "day").unique().sort("day", "source").rows()
 
 
+def drop_removed(space: OpenSpace) -> list[str]:
+    """Take sources out of the lake that the space no longer has; returns their names.
+
+    Their archives stay, so connecting one again brings everything back.
+    """
+    removed = [name for name in ledger.sources(space.lake) if name not in space.source_names]
+    for name in removed:
+        for day in ledger.entries(space.lake, name):
+            _discard(space, name, day)
+        ledger.drop(space.lake, name)
+    return removed
+
+
 def finish(space: OpenSpace, survey: Survey) -> dict:
     """Sum up the source; it is complete if every slice that its objects make is in the lake."""
     before = ledger.summary(space.lake, survey.source.name)

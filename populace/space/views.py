@@ -11,9 +11,11 @@ from populace import query, traits
 from populace.definitions import Audience, Destination, Trait
 from populace.errors import UsageError
 from populace.events import identifiers
+from populace.events.jsontext import names
 from populace.events.slices import event_of, is_event
 from populace.lake import ledger, runs, tables
 from populace.lake.delivery import Ledger
+from populace.loading.checks import references
 from populace.space import recompute
 from populace.space.opening import OpenSpace
 
@@ -59,15 +61,16 @@ def _manifests(space: OpenSpace) -> list[dict]:
 # --- status -----------------------------------------------------------------------------------------
 
 
-def status(space: OpenSpace) -> Iterator[dict[str, Any]]:
-    """One row for each source, for the current run, and for each destination; `about` says which."""
+def status(space: OpenSpace, run_id: str | None = None) -> Iterator[dict[str, Any]]:
+    """One row for each source, for a run (the current one), and for each destination; `about` says which."""
     for source in space.definition.sources:
         yield _source_status(space, source.name)
-    run_id = runs.current(space.lake)
-    manifest = runs.manifest(space.lake, run_id) if run_id else None
+    published = runs.current(space.lake)
+    shown = run_id or published
+    manifest = runs.manifest(space.lake, shown) if shown else None
     if manifest:
         kept = ("run_id", "as_of", "before", "stale", "tables", "audiences", "traits")
-        yield {"about": "run"} | {name: manifest[name] for name in kept}
+        yield {"about": "run", "current": shown == published} | {name: manifest[name] for name in kept}
     for destination in space.definition.destinations:
         yield _destination_status(space, destination)
 
@@ -209,6 +212,7 @@ class Preview:
     count: int
     sample: list[dict[str, Any]]
     explanation: dict[str, list[str]]
+    unknown: list[str]
 
 
 def preview(space: OpenSpace, key: str | None = None, text: str | None = None) -> Preview:
@@ -246,7 +250,7 @@ def _preview_trait(space: OpenSpace, run: recompute.Run, trait: Trait) -> Previe
     found = traits.compute(values, [trait]).join(profiles, on="profile").select("profile_id", trait.key)
     present = found.drop_nulls().sort("profile_id")
     sample = present.head(SAMPLE).rename({trait.key: "value"}).rows(named=True)
-    return Preview(run.run_id, present.height, sample, traits.explain([trait.query]))
+    return Preview(run.run_id, present.height, sample, traits.explain([trait.query]), [])
 
 
 def _preview_audience(space: OpenSpace, run: recompute.Run, audience: Audience) -> Preview:
@@ -255,4 +259,12 @@ def _preview_audience(space: OpenSpace, run: recompute.Run, audience: Audience) 
     _, values = recompute.reduced(space, run, queries)
     found = recompute.members_of(space, run, audiences, values).filter(pl.col("audience") == audience.key)
     sample = found.select("profile_id").head(SAMPLE).rows(named=True)
-    return Preview(run.run_id, found.height, sample, traits.explain([audience.query]))
+    unknown = _unknown_traits(space, run, audience)
+    return Preview(run.run_id, found.height, sample, traits.explain([audience.query]), unknown)
+
+
+def _unknown_traits(space: OpenSpace, run: recompute.Run, audience: Audience) -> list[str]:
+    """What the audience reads and neither the space defines nor anybody has."""
+    custom = runs.table(space.lake, run.run_id, "custom_traits").select(pl.col("name").unique()).collect()
+    known = {each.key for each in space.definition.computed} | set(custom.get_column("name"))
+    return sorted(key for key in references(audience.query) if key not in known and names(key)[0] not in known)

@@ -151,6 +151,17 @@ def test_an_older_instant_is_history(company, prefect_server, typing):
     assert answer.code == 0, answer
     assert latest(prefect_server, "recompute")["state"]["type"] == "COMPLETED"
     assert [each["as_of"] for each in pointers(company)] == [f"{AS_OF:%Y-%m-%dT%H:%M:%S.%f}Z"]
+    (shown,) = [row for row in answer.rows if row["about"] == "run"]
+    assert (shown["as_of"][:10], shown["current"]) == (earlier, False)
+
+
+def test_a_run_of_the_future_does_not_silently_stop_those_of_today(company, typing):
+    assert typing.type("recompute", "dev", "--as-of", "2999-01-01", "--no-sync", "--json", company=company).code == 0
+    answer = typing.type("recompute", "dev", "--no-sync", "--json", company=company)
+    assert answer.code == 1
+    assert "describes 2999-01-01T00:00:00.000000Z, which is still to come" in answer.err
+    (company.lake / "runs" / "published" / "000000000002.json").unlink()
+    assert typing.type("recompute", "dev", "--no-sync", "--json", company=company).code == 0
 
 
 # --- backfill ------------------------------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ new_users_7_days:
   query: event('User Signed Up').within(7 days).count() >= 1
   destinations: [warehouse]
 """,
-    "destinations.yaml": "warehouse: {{kind: warehouse, url: 'sqlite:///{path}/warehouse.db'}}\n",
+    "destinations.yaml": "warehouse: {{kind: warehouse, url: 'sqlite:///{path}/warehouse.db', enabled: true}}\n",
 }
 
 

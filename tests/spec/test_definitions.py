@@ -246,6 +246,18 @@ def test_a_trait_is_a_value_and_an_audience_a_condition(problems):
     assert [each.split(": 'a'")[0].split(": 't'")[0] for each in found] == ["audiences.yaml:1", "traits.yaml:1"]
 
 
+def test_a_file_that_nothing_reads_is_a_problem(problems):
+    assert problems({"dev/audience.yaml": "a: {}\n"}) == [
+        "audience.yaml:1: nothing reads this file; did you mean 'audiences'?"
+    ]
+
+
+def test_archive_and_lake_do_not_lie_within_each_other(problems):
+    text = "web: {archive: file:///data/lake/web}\n"
+    found = problems({"dev/space.yaml": "space: dev\nlake: file:///data/lake\n", "dev/sources.yaml": text})
+    assert found == ["sources.yaml:1: 'web': archive and lake lie within each other; give each a folder of its own"]
+
+
 # --- spaces apart ---------------------------------------------------------------------------
 
 
