@@ -90,7 +90,7 @@ def deliver(
     UsageError
         If there is no such destination, or nothing was ever published.
     """
-    node = _named(space, destination)
+    node = space.destination(destination)
     ledger = Ledger(space.lake, node.name)
     if not node.enabled and not dry_run:
         return _reported(ledger, {"destination": node.name, "kind": node.kind, "status": "disabled", "computed": 0})
@@ -182,15 +182,6 @@ def _forget(ledger: Ledger) -> None:
     # The new generation first: with it, what is sent again is not taken for a repetition.
     ledger.next_generation()
     ledger.fold(sync.forget(acknowledged), letters.clear())
-
-
-def _named(space: OpenSpace, destination: str) -> Destination:
-    known = {each.name: each for each in space.definition.destinations}
-    if destination not in known:
-        there = f"there is {', '.join(sorted(known))}" if known else "it has none"
-        message = f"no destination '{destination}' in space '{space.definition.name}'; {there}"
-        raise UsageError(message)
-    return known[destination]
 
 
 def _origin(space: OpenSpace, node: Destination, generation: int) -> Origin:
