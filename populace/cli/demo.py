@@ -50,6 +50,8 @@ def demo(store: str, events: int, *, as_json: bool) -> None:
         _write_archive(events, quiet=as_json)
         parameters = {"space": SPACE, "as_of": AS_OF}
         code = start("recompute", parameters, quiet=as_json)
+        if code == 1:
+            raise SystemExit(code)  # what went wrong is told, and there is nothing to show
         opening = open_space(SPACE, "definitions", os.environ)
         summarise(opening, AS_OF, as_json=as_json, delivered=True)
         if not as_json:
