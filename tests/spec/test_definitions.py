@@ -4,49 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from populace import loading
 from populace.definitions import Delivery, Identifier
 from populace.destinations import ADAPTERS
-from populace.errors import DefinitionError, UsageError
-
-SPACE = {"dev/space.yaml": "space: dev\nlake: file:///lakes/dev\n"}
-COUNT = "event('E').count()"
-SOME = "event('E').count() >= 1"
-WAREHOUSE = "warehouse: {kind: warehouse, url: 'sqlite:w.db'}\n"
-HOOK = "{kind: webhook, url: 'https://h.example/', secret: s}"
-
-
-@pytest.fixture
-def write(tmp_path):
-    """Writes definition files, by path below `definitions`, beside a good `dev/space.yaml`."""
-
-    def written(files):
-        for name, text in (SPACE | files).items():
-            file = tmp_path / "definitions" / name
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text, encoding="utf-8")
-        return tmp_path / "definitions"
-
-    return written
-
-
-@pytest.fixture
-def load(write):
-    return lambda files, name="dev", **environ: loading.load(name, write(files), environ)
-
-
-@pytest.fixture
-def problems(write):
-    """Every problem of a space, without the folder."""
-
-    def found(files, name="dev", **environ):
-        folder = write(files)
-        with pytest.raises(DefinitionError) as error:
-            loading.load(name, folder, environ)
-        return [each.replace(f"{folder}/", "").replace("dev/", "") for each in error.value.problems]
-
-    return found
-
+from tests.definition_files import COUNT, HOOK, SOME, WAREHOUSE, prod
 
 # --- what is wrong, and where ---------------------------------------------------------------
 
@@ -256,111 +216,6 @@ def test_archive_and_lake_do_not_lie_within_each_other(problems):
     text = "web: {archive: file:///data/lake/web}\n"
     found = problems({"dev/space.yaml": "space: dev\nlake: file:///data/lake\n", "dev/sources.yaml": text})
     assert found == ["sources.yaml:1: 'web': archive and lake lie within each other; give each a folder of its own"]
-
-
-# --- spaces apart ---------------------------------------------------------------------------
-
-
-def prod(lake="file:///lakes/prod", **files):
-    named = {f"prod/{name}.yaml": text for name, text in files.items()}
-    return {"prod/space.yaml": f"space: prod\nlake: {lake}\n", **named}
-
-
-@pytest.mark.parametrize(
-    "lake",
-    ["file:///lakes/dev", "file:///lakes/dev/", "file:../../../lakes/dev", "file:///lakes", "file:///lakes/dev/p"],
-)
-def test_two_spaces_do_not_share_a_lake(problems, tmp_path, lake):
-    ours = (tmp_path / "../../../lakes/dev").resolve().as_uri() if lake.startswith("file:..") else "file:///lakes/dev"
-    assert problems({"dev/space.yaml": f"space: dev\nlake: {ours}\n", **prod(lake)}) == [
-        "space.yaml:2: space 'prod' has the same lake; give each its own"
-    ]
-
-
-def test_two_spaces_do_not_share_an_account(problems):
-    files = {"dev/destinations.yaml": f"hook: {HOOK}\n", **prod(destinations=f"other: {HOOK}\n")}
-    assert problems(files) == [
-        "destinations.yaml:1: 'hook' is the same account as 'other' of space 'prod'; give each its own"
-    ]
-
-
-def test_two_destinations_of_a_space_do_not_share_an_account(problems):
-    (problem,) = problems({"dev/destinations.yaml": f"hook: {HOOK}\nother: {HOOK}\n"})
-    assert problem.startswith("destinations.yaml:2: 'other' is the same account as 'hook'")
-
-
-def test_the_mistakes_of_another_space_are_its_own(load):
-    assert load({"prod/space.yaml": "space: prod\nlak: [\n"}).name == "dev"
-
-
-def test_two_spaces_without_a_lake_do_not_share_one(problems):
-    found = problems({"dev/space.yaml": "space: dev\nlak: file:///l\n", "prod/space.yaml": "space: prod\nlak: x\n"})
-    assert found == ["space.yaml:1: 'lake' is missing", "space.yaml:2: unknown key 'lak'; did you mean 'lake'?"]
-
-
-def test_a_space_that_is_not_there_is_told_with_those_that_are(load):
-    with pytest.raises(UsageError, match=r"no space 'staging' in .*; there is dev, prod"):
-        load(prod(), name="staging")
-
-
-@pytest.mark.parametrize(("enabled", "expected"), [("", False), ("enabled: true, ", True), ("enabled: false, ", False)])
-def test_a_destination_of_dev_sends_nothing_until_it_is_enabled(load, enabled, expected):
-    (found,) = load({"dev/destinations.yaml": f"w: {{{enabled}kind: warehouse, url: 'sqlite:w'}}\n"}).destinations
-    assert found.enabled is expected
-
-
-def test_a_destination_of_another_space_is_enabled_unless_it_says_otherwise(load):
-    text = f"{WAREHOUSE}hook: {HOOK.replace('{', '{enabled: false, ')}\n"
-    found = load(prod(destinations=text), name="prod").destinations
-    assert [(each.name, each.enabled) for each in found] == [("warehouse", True), ("hook", False)]
-
-
-# --- values from outside --------------------------------------------------------------------
-
-
-def test_a_variable_stands_in_a_uri(load):
-    files = {
-        "dev/space.yaml": "space: dev\nlake: ${LAKE}/dev\nstorage: {endpoint_url: '${ENDPOINT:-}'}\n",
-        "dev/sources.yaml": "web: {archive: '${ARCHIVE:-s3://archive}/web'}\n",
-    }
-    found = load(files, LAKE="s3://lakes")
-    assert (found.lake, found.sources[0].archive, found.storage.endpoint_url) == (
-        "s3://lakes/dev",
-        "s3://archive/web",
-        None,
-    )
-    assert load(files, LAKE="s3://l", ARCHIVE="s3://b", ENDPOINT="http://e").sources[0].archive == "s3://b/web"
-
-
-def test_a_variable_that_is_not_set_is_named(problems):
-    assert (
-        problems({"dev/space.yaml": "space: dev\nlake: ${LAKE}/dev\n"})
-        == [
-            "space.yaml:2: environment variable LAKE is not set",
-            "space.yaml:2: '${LAKE}/dev' is no place to read; write s3://bucket/prefix or file:///folder",
-        ][:1]
-    )
-
-
-def test_a_destination_keeps_its_variables_until_they_are_used(load):
-    (found,) = load({"dev/destinations.yaml": "w: {kind: warehouse, url: '${URL}'}\n"}).destinations
-    assert found.options == {"url": "${URL}"}
-
-
-@pytest.mark.parametrize(("value", "expected"), [("true", True), ("False", False)])
-def test_whether_a_destination_is_enabled_may_come_from_outside(load, value, expected):
-    text = "w: {kind: warehouse, url: 'sqlite:w', enabled: '${ON:-true}'}\n"
-    assert load({"dev/destinations.yaml": text}, ON=value).destinations[0].enabled is expected
-
-
-def test_a_relative_file_uri_starts_where_the_definitions_are(load, tmp_path):
-    files = {
-        "dev/space.yaml": "space: dev\nlake: file:lakes/dev\n",
-        "dev/sources.yaml": "web: {archive: 'file:./data/../a b'}\n",
-    }
-    found = load(files)
-    assert found.lake == (tmp_path / "lakes/dev").as_uri()
-    assert found.sources[0].archive == (tmp_path / "a b").as_uri()
 
 
 # --- forms of a file ------------------------------------------------------------------------
