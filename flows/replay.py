@@ -7,11 +7,11 @@ from prefect.futures import PrefectFuture
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from tasks.edge import run_name, scheduled_start, sources
-from tasks.replay import find_contested, replay_source, settle_duplicates, survey_archive
+from tasks.replay import drop_removed, replay_source, sum_up, survey_archive
 
 
-# Large slices use every core; a second source fills the gaps that small ones leave.
-@flow(flow_run_name=run_name, task_runner=ThreadPoolTaskRunner(max_workers=2))  # type: ignore[arg-type]
+# One source after the other: each uses every core, and the copy of a message that came first is there already.
+@flow(flow_run_name=run_name, task_runner=ThreadPoolTaskRunner(max_workers=1))  # type: ignore[arg-type]
 def replay(
     space: str,
     source: str | None = None,
@@ -24,14 +24,14 @@ def replay(
     moment = as_of or scheduled_start()
     names = sources(space, definitions, source)
     days = {"since": since and since.isoformat(), "until": until and until.isoformat()}
+    drop_removed(space, definitions)
     surveyed = {name: survey_archive.submit(space, name, moment, definitions) for name in names}
     for future in surveyed.values():
         future.wait()
-    find_contested(space, moment, definitions)
     replayed = [
         replay_source.submit(space, name, moment, definitions, **days, wait_for=[surveyed[name]]) for name in names
     ]
     for future in replayed:
         future.wait()
-    settle_duplicates(space, moment, definitions)
+    sum_up(space, moment, definitions, is_limited=bool(source or since or until))
     return [*surveyed.values(), *replayed]

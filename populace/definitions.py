@@ -283,18 +283,24 @@ class Destination:
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """Everything defined for one space, validated; `warnings` are legal but suspicious things."""
+    """Everything defined for one space, validated; `warnings` are legal but suspicious things.
+
+    `salt` goes into the numbers of identifiers: another one gives all of them other numbers.
+    `notify` are URLs to post to when something is done, as written: `${NAME}` is resolved when one is used.
+    """
 
     name: str
     lake: str
     storage: Storage = Storage()
     window: timedelta = timedelta(days=30)
     include_anonymous: bool = False
+    salt: int = 0
     sources: tuple[Source, ...] = ()
     identity: Identity = Identity(())
     traits: tuple[Trait, ...] = ()
     audiences: tuple[Audience, ...] = ()
     destinations: tuple[Destination, ...] = ()
+    notify: tuple[str, ...] = ()
     warnings: tuple[str, ...] = field(default=(), compare=False)
 
     @property

@@ -14,6 +14,7 @@ from datetime import datetime
 import polars as pl
 
 from populace.definitions import Identity
+from populace.errors import LakeError
 
 EVENT_ORDER = ("first_timestamp", "first_received_at", "first_message_id")
 ID_LENGTH = 20
@@ -35,10 +36,11 @@ def resolve(sightings: pl.LazyFrame, identifiers: pl.LazyFrame, rules: Identity,
     Parameters
     ----------
     sightings
-        One row per identifier set and slice: (sighting, ids: list[i64], first_timestamp,
-        first_received_at, first_message_id, source).
+        One row per identifier set and part: (sighting, check, ids: list[i64], first_timestamp,
+        first_received_at, first_message_id, source). A set has the same number in every part.
     identifiers
-        One row per identifier and slice: (identifier, collection, id_type, value, raw_value).
+        One row per identifier and part: (identifier, check, collection, id_type, value, raw_value: null where it is
+        the value, first_timestamp).
     as_of
         Sets first seen later do not exist.
 
@@ -60,15 +62,31 @@ def resolve(sightings: pl.LazyFrame, identifiers: pl.LazyFrame, rules: Identity,
     A profile is called after the highest-priority identifier of the event that created it, so a
     rebuild gives the same ids. Of merging profiles the one created first survives (I-44).
     """
-    known = identifiers.collect()
+    spelled = identifiers.with_columns(pl.coalesce("raw_value", "value").alias("raw_value")).collect()
+    known = _firsts(spelled, "identifier", ("first_timestamp", "raw_value"))
     nodes = _nodes(known, rules)
-    seen = sightings.filter(pl.col("first_timestamp") <= as_of).collect().sort(EVENT_ORDER)
+    seen = _firsts(sightings.filter(pl.col("first_timestamp") <= as_of).collect(), "sighting", EVENT_ORDER)
     members = _members(seen, known, nodes)
     sets = members.group_by("set", maintain_order=True).agg(pl.col("node").sort())
     walk = _Walk(nodes.height)
     for number, ids in zip(sets.get_column("set").to_list(), sets.get_column("node").to_list(), strict=True):
         walk.add(number, ids)
     return _tables(walk, seen, members, nodes)
+
+
+def _firsts(found: pl.DataFrame, number: str, order: Sequence[str]) -> pl.DataFrame:
+    """One row per number, the first by an order, in that order.
+
+    Raises
+    ------
+    LakeError
+        If two different things have one number, of which the chance is one in a thousand at a hundred million.
+    """
+    checks = found.group_by(number).agg(pl.col("check").n_unique())
+    if checks.filter(pl.col("check") > 1).height:
+        message = f"two different {number}s have one number; set another `salt` in space.yaml and replay again"
+        raise LakeError(message)
+    return found.sort(order).unique(number, keep="first", maintain_order=True)
 
 
 def _nodes(known: pl.DataFrame, rules: Identity) -> pl.DataFrame:

@@ -6,8 +6,9 @@ from prefect import get_run_logger, task
 
 from populace.lake import runs
 from populace.space import recompute
-from tasks import progress, report
+from tasks import announce, progress, report
 from tasks.edge import opened
+from tasks.progress import Step
 
 
 @task
@@ -46,6 +47,8 @@ def publish_run(space: str, run_id: str, definitions: str, *, is_latest: bool = 
     is_current = recompute.publish(opening, run)
     get_run_logger().info("%s is %s", run_id, "current" if is_current else "history: a later run is current")
     report.published(space, manifest, is_current=is_current)
+    if is_current:
+        announce.announce(opening, announce.published(space, manifest))
     if is_latest:
         recompute.check_present(opening, datetime.now(UTC))
     return is_current
@@ -63,7 +66,7 @@ def _stage(name: str, stage, space: str, run_id: str, definitions: str) -> None:
     if runs.manifest(opening.lake, run_id):
         get_run_logger().info("%s is complete already", run_id)
         return
-    progress.report(name, 0, 1)
+    progress.report(Step(name, 0, 1))
     counted = stage(opening, recompute.reopen(opening, run_id))
-    progress.report(name, 1, 1)
+    progress.report(Step(name, 1, 1))
     get_run_logger().info("%s", ", ".join(f"{count} {table}" for table, count in counted.items()))

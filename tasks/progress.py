@@ -2,17 +2,32 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
-Listener = Callable[[str, int, int], None]
-"""Called with the step's name, what is done and what there is to do."""
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """How far one step is: what is done of what there is to do, in the step's own unit.
+
+    A replay counts bytes of its archive, and says how many rows it has read and how many received days are left.
+    """
+
+    name: str
+    done: int
+    todo: int
+    rows: int | None = None
+    days_left: int | None = None
+
+
+Listener = Callable[[Step], None]
 
 _listeners: list[Listener] = []
 
 
-def report(step: str, done: int, todo: int) -> None:
+def report(step: Step) -> None:
     """Tell every listener how far a step is."""
     for listener in _listeners:
-        listener(step, done, todo)
+        listener(step)
 
 
 @contextmanager

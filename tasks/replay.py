@@ -1,20 +1,21 @@
-"""The tasks of a replay: look at the archives, read their slices, settle what they share."""
+"""The tasks of a replay: look at the archives, read their rows, sum up."""
 
 from datetime import datetime
 
 from prefect import get_run_logger, task
 
 from populace.errors import ArchiveError
-from populace.lake.ledger import UNDATED
+from populace.lake import ledger
 from populace.space import OpenSpace, archive, replay
 from populace.space.archive import Survey
-from tasks import progress, report
+from tasks import announce, report
 from tasks.edge import opened
+from tasks.watching import Watch
 
 
 @task(task_run_name="survey-{source}", retries=2, retry_delay_seconds=[2, 10], retry_condition_fn=report.is_transient)
 def survey_archive(space: str, source: str, as_of: datetime, definitions: str) -> int:
-    """Look at what a source's archive holds; returns how many slices are due."""
+    """Look at what a source's archive holds; returns how many objects are to be read."""
     opening = opened(space, definitions)
     try:
         archive.look(opening, opening.source(source))
@@ -23,42 +24,56 @@ def survey_archive(space: str, source: str, as_of: datetime, definitions: str) -
         raise
     survey = _survey(opening, source, as_of)
     replay.begin(opening, survey)
-    get_run_logger().info("%s: %d slices to replay, %d vanished", source, len(survey.due), len(survey.vanished))
-    return len(survey.due)
-
-
-@task
-def find_contested(space: str, as_of: datetime, definitions: str) -> int:
-    """Find the messages that several slices hold; returns how many."""
-    opening = opened(space, definitions)
-    return replay.find_contested(opening, _surveys(opening, as_of))
+    get_run_logger().info("%s: %d objects to read, %d parts to drop", source, len(survey.todo), len(survey.stale))
+    return len(survey.todo)
 
 
 @task(task_run_name="replay-{source}")
 def replay_source(
     space: str, source: str, as_of: datetime, definitions: str, since: str | None = None, until: str | None = None
 ) -> None:
-    """Read the due slices of a source, oldest first."""
+    """Read what is due of a source, oldest day first."""
     opening = opened(space, definitions)
     survey = _survey(opening, source, as_of)
-    days = [day for day in survey.due if day == UNDATED or (since or "") <= day <= (until or UNDATED)]
-    replay.run_source(opening, survey, days, lambda _day, done, todo: progress.report(f"replay {source}", done, todo))
+    todo = [each for each in survey.todo if each.day is None or (since or "") <= each.day <= (until or each.day)]
+    if not todo:
+        replay.run_source(opening, survey, todo, lambda _: None)
+        return
+    days = {each.day for each in todo if each.day}
+    watch = Watch(space, source, size=sum(each.size for each in todo), days=len(days))
+    try:
+        replay.run_source(opening, survey, todo, watch.told)
+    except ArchiveError:
+        watch.ended(failed=len(ledger.summary(opening.lake, source).get("failed", ())))
+        raise
+    watch.ended(failed=0)
 
 
 @task
-def settle_duplicates(space: str, as_of: datetime, definitions: str) -> dict[str, dict]:
-    """Let the copy received first count everywhere, and sum every source up."""
+def sum_up(
+    space: str,
+    as_of: datetime,
+    definitions: str,
+    is_limited: bool = False,  # noqa: FBT001, Prefect passes parameters by name
+) -> dict[str, dict]:
+    """Say how far every source is; `is_limited` if the replay was told to leave something out."""
     opening = opened(space, definitions)
-    again = replay.settle(opening, _surveys(opening, as_of))
-    removed = replay.drop_removed(opening)
-    get_run_logger().info("%d slices ran again for messages they share; sources removed: %s", again, removed or "none")
     summaries = {each.source.name: replay.finish(opening, each) for each in _surveys(opening, as_of)}
     report.replayed(space, summaries)
+    announce.announce(opening, announce.replayed(space, summaries, is_limited=is_limited))
     return {name: found["rows"] for name, found in summaries.items()}
 
 
+@task
+def drop_removed(space: str, definitions: str) -> None:
+    """Take sources out of the lake that the space no longer has."""
+    removed = replay.drop_removed(opened(space, definitions))
+    if removed:
+        get_run_logger().info("sources removed: %s", ", ".join(removed))
+
+
 def _survey(opening: OpenSpace, source: str, as_of: datetime) -> Survey:
-    first_day = (as_of - opening.definition.window).date()
+    first_day = (as_of - opening.definition.window).date().isoformat()
     return archive.survey(opening, opening.source(source), first_day)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from populace.errors import PopulaceError
+from populace.lake import ledger
 
 
 def is_transient(_task: Any, _run: Any, state: Any) -> bool:
@@ -15,20 +16,16 @@ def is_transient(_task: Any, _run: Any, state: Any) -> bool:
 def replayed(space: str, summaries: dict[str, dict]) -> None:
     """A table of what each source holds."""
     rows = [
-        {"source": name, "status": found["status"], "since": found["since"], "slices": len(found["slices"])}
+        {"source": name, "status": found["status"], "since": found["since"], "days": len(found["days"])}
         | found["rows"]
-        | {"rejected because": _reasons(found)}
+        | {"failed objects": len(found.get("failed", ())), "rejected because": _reasons(found)}
         for name, found in summaries.items()
     ]
-    create_table_artifact(rows, key=f"{_key(space)}-replay", description="Rows of the lake by source")
+    create_table_artifact(rows, key=f"{key(space)}-replay", description="Rows of the lake by source")
 
 
 def _reasons(found: dict) -> str:
-    counted: dict[str, int] = {}
-    for entry in found["slices"].values():
-        for reason, count in entry["reasons"].items():
-            counted[reason] = counted.get(reason, 0) + count
-    return ", ".join(f"{reason} {count}" for reason, count in sorted(counted.items()))
+    return ", ".join(f"{reason} {count}" for reason, count in ledger.reasons(found["parts"].values()).items())
 
 
 def published(space: str, manifest: dict, *, is_current: bool) -> None:
@@ -46,7 +43,7 @@ def published(space: str, manifest: dict, *, is_current: bool) -> None:
         _table("Trait", "Profiles", manifest["traits"]),
         _table("Table", "Rows", manifest["tables"]),
     ]
-    create_markdown_artifact("\n\n".join(lines), key=f"{_key(space)}-run", description=manifest["run_id"])
+    create_markdown_artifact("\n\n".join(lines), key=f"{key(space)}-run", description=manifest["run_id"])
 
 
 def _table(title: str, unit: str, counts: dict[str, int]) -> str:
@@ -59,8 +56,9 @@ def synced(space: str, summaries: list[dict]) -> None:
     named = ("destination", "status", "computed", "delivered")
     used = {name for each in summaries for name, value in each.items() if name in named or value}
     rows = [{name: value for name, value in each.items() if name in used} for each in summaries]
-    create_table_artifact(rows, key=f"{_key(space)}-sync", description="Outcome of every record")
+    create_table_artifact(rows, key=f"{key(space)}-sync", description="Outcome of every record")
 
 
-def _key(space: str) -> str:
+def key(space: str) -> str:
+    """What the keys of a space's artifacts begin with; a key takes no underscore."""
     return f"populace-{space.replace('_', '-')}"

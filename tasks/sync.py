@@ -5,14 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from prefect import get_run_logger, task
-from prefect.blocks.system import Secret
 
 from populace.lake.delivery import Ledger
 from populace.sync import NO_IDENTIFIER, OUTCOMES, UNCHANGED
 from tasks import progress, report
+from tasks.blocks import secret_block
 from tasks.delivery import deliver, failure
 from tasks.edge import opened
-from tasks.settings import block
 
 
 @task(task_run_name="sync-{destination}")
@@ -32,7 +31,7 @@ def sync_destination(
         base=Path(definitions).resolve().parent,
         dry_run=dry_run,
         resync=resync,
-        progress=lambda done, due: progress.report(f"sync {destination}", done, due),
+        progress=lambda done, due: progress.report(progress.Step(f"sync {destination}", done, due)),
     )
     get_run_logger().info("%s", ", ".join(f"{name} {value}" for name, value in summary.items() if value))
     if error := failure(summary):
@@ -51,12 +50,3 @@ def _row(destination: str, summary: dict[str, Any]) -> dict[str, Any]:
     counts = {name: summary.get(name, 0) for name in ("computed", UNCHANGED, NO_IDENTIFIER, *OUTCOMES)}
     status = {"destination": destination, "status": summary.get("status", "never synced")}
     return {**status, **counts, "reason": summary.get("reason", "")}
-
-
-def secret_block(name: str) -> str | None:
-    """The value of the Prefect Secret block kept for a variable; None where there is none."""
-    try:
-        value = Secret.load(block(name)).get()  # type: ignore[union-attr]
-    except ValueError:
-        return None
-    return None if value is None else str(value)

@@ -58,16 +58,15 @@ def put(space: OpenSpace, source: str, name: str, rows: pl.DataFrame) -> Path:
 
 
 def replay_all(space: OpenSpace, as_of: datetime) -> dict[str, dict[str, Any]]:
-    """Archive to lake, as `flows.replay`; returns each source's summary, which holds its `rows` and `slices`."""
+    """Archive to lake, as `flows.replay`; returns each source's summary, which holds its `rows`, `days` and `parts`."""
     sources = space.definition.sources
+    replay.drop_removed(space)
     for source in sources:
         archive.look(space, source)
         replay.begin(space, survey(space, source, as_of))
-    replay.find_contested(space, _surveys(space, as_of))
     for source in sources:
         found = survey(space, source, as_of)
-        replay.run_source(space, found, found.due, lambda *_: None)
-    replay.settle(space, _surveys(space, as_of))
+        replay.run_source(space, found, found.todo, lambda _: None)
     return {each.source.name: replay.finish(space, each) for each in _surveys(space, as_of)}
 
 
@@ -95,7 +94,7 @@ def table(space: OpenSpace, run_id: str, name: str) -> pl.DataFrame:
 
 def survey(space: OpenSpace, source: Source, as_of: datetime) -> archive.Survey:
     """What is due for a source whose archive was looked at."""
-    return archive.survey(space, source, (as_of - space.definition.window).date())
+    return archive.survey(space, source, (as_of - space.definition.window).date().isoformat())
 
 
 def _surveys(space: OpenSpace, as_of: datetime) -> list[archive.Survey]:

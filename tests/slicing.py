@@ -1,28 +1,51 @@
-"""One slice read in a test, from rows that are good but for what the test says."""
+"""One part read in a test, from rows that are good but for what the test says."""
 
-from datetime import UTC, date, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
 
 import polars as pl
 
-from populace.events import slices
+from populace.events import parts
 from populace.events.jsontext import JsonReader
+from populace.events.layouts import LAYOUTS
+from populace.events.layouts.canonical import ROW
+from populace.lake import ledger
+from populace.space.archive import Stretch
+from populace.space.reading import Chunk, Piece
 from tests import driving
 from tests.tables import AS_OF
 
-DAY = date(2024, 3, 1)
 NOON = datetime(2024, 3, 1, 12, tzinfo=UTC)
-RIVALS = {
-    "message_id": pl.String,
-    "received_at": pl.Datetime("us", "UTC"),
-    "source": pl.String,
-    "object": pl.String,
-    "row": pl.UInt32,
-}
 COLUMNS = ("message_id", "type", "event", "user_id", "anonymous_id", "timestamp", "received_at")
 
 
-def read(frame, context=()):
-    """One slice of one object, whose rows are good unless the frame says otherwise."""
+@dataclass(frozen=True)
+class Found:
+    """What was found in a part of one object: wrong rows as they will be quarantined, and the tables."""
+
+    tables: parts.Tables
+    counts: dict[str, int]
+    quarantine: pl.DataFrame
+
+    @property
+    def events(self) -> dict[str, pl.DataFrame]:
+        return dict(self.tables.events)
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        return dict(self.quarantine["reason"].value_counts().sort("reason").rows())
+
+
+@cache
+def reader() -> JsonReader:
+    """One for all tests, for opening one takes longer than most of them."""
+    return JsonReader()
+
+
+def read(frame: pl.DataFrame, context: tuple[str, ...] = ()) -> Found:
+    """A part of one object, whose rows are good unless the frame says otherwise."""
     numbers = pl.int_range(pl.len())
     usual = {
         "message_id": pl.format("m{}", numbers),
@@ -32,12 +55,20 @@ def read(frame, context=()):
         "timestamp": pl.lit(NOON),
     }
     missing = {name: value for name, value in usual.items() if name not in frame.columns}
-    raw = frame.with_columns(**missing).with_row_index(slices.POSITION)
-    rules = slices.Rules(driving.IDENTITY, context)
-    with JsonReader() as reader:
-        return slices.read(
-            [("a.parquet", raw)], source="web", day=DAY, rules=rules, rivals=pl.DataFrame(schema=RIVALS), json=reader
-        )
+    rows = frame.with_columns(**missing).with_row_index(ROW)
+    rules = parts.Rules(driving.IDENTITY, context)
+    store: Any = None  # rows of the raw layout are not fetched again
+    chunk = Chunk([Piece(Stretch("a.parquet", "", 0, None), rows)], store, LAYOUTS["raw"], rules.wanted)
+    json = reader()
+    checked = parts.check(chunk.frames(json), "1970-01-01", json)
+    kept = pl.repeat(value=True, n=checked.copies.height, eager=True)
+    tables = parts.tables(checked, kept, "web", rules, json)
+    wrong = parts.rejected(checked)
+    return Found(
+        tables,
+        ledger.total(parts.counts(checked, kept).rows(named=True)),
+        wrong.join(chunk.whole(wrong), on=["object", "row"], how="left"),
+    )
 
 
 def properties(*texts, table="E", **columns):
@@ -65,10 +96,10 @@ def called(*calls):
 def kept(space, summaries):
     """Where each message was kept: (source, received day, property `copy`), sorted."""
     return sorted(
-        (source, day, copy)
+        (source, f"{received:%Y-%m-%d}", copy)
         for source, summary in summaries.items()
-        for day, entry in summary["slices"].items()
+        for entry in summary["parts"].values()
         for output in entry["outputs"]
         if output["kind"] == "events"
-        for copy in pl.read_parquet(space.lake.url(output["path"]))["p.copy"]
+        for copy, received in pl.read_parquet(space.lake.url(output["path"]), columns=["p.copy", "received_at"]).rows()
     )

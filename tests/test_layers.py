@@ -51,8 +51,10 @@ ENGINE = {
     "populace.audiences": STAGE,
     "populace.sync": STAGE,
     "populace.destinations": STAGE | {"httpx"},
-    "populace.lake": WORDS | {"polars", "pyarrow", "boto3", "botocore", "uuid"},  # uuid: names of unfinished files
-    "populace.space": COMPOSED,
+    # uuid: names of unfinished files; numpy: the index of messages is sorted arrays, mapped from files
+    "populace.lake": WORDS | {"polars", "pyarrow", "boto3", "botocore", "uuid", "numpy"},
+    # the archive's containers are opened here: Parquet a few pages at a time, lines as one buffer and its offsets
+    "populace.space": COMPOSED | {"pyarrow", "numpy"},
     "populace.cli": COMPOSED | {"populace.space", "click", "rich"},
 }
 COMMAND_LINE = "populace.cli"

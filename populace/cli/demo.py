@@ -101,7 +101,7 @@ def _receiver() -> Iterator:
 def _write_archive(events: int, *, quiet: bool) -> None:
     from demo.events import objects
     from populace.cli.bars import bars
-    from tasks.progress import report
+    from tasks.progress import Step, report
 
     opening = open_space(SPACE, "definitions", os.environ)
     web = opening.source("web")
@@ -111,7 +111,7 @@ def _write_archive(events: int, *, quiet: bool) -> None:
         for each in objects(AS_OF, events=events):
             write_table(archive, each.key, each.frame)
             written += each.frame.height
-            report("write events", written, max(events, written))
+            report(Step("write events", written, max(events, written)))
 
 
 def _command() -> str:

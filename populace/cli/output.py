@@ -22,6 +22,8 @@ LOOKS: dict[str, Any] = {
     "pad_edge": False,
 }
 
+SHOWN_PATHS = 5
+
 screen = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
 
@@ -97,6 +99,15 @@ def sources(rows: Iterable[Row]) -> None:
     if rejected:
         rejected.append({"rejected because": "all"} | {name: sum(each[name] for each in rejected) for name in names})
         table("Rejected rows", rejected)
+    for row in listed:
+        _unreadable(row["source"], row["failed"])
+
+
+def _unreadable(source: str, paths: list[str]) -> None:
+    for path in paths[:SHOWN_PATHS]:
+        screen.print(f"{source}: cannot be read: {path}", soft_wrap=True, markup=False)
+    if len(paths) > SHOWN_PATHS:
+        screen.print(f"{source}: and {len(paths) - SHOWN_PATHS:,} more objects that cannot be read")
 
 
 def _short(value: Any) -> Any:

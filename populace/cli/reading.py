@@ -34,14 +34,17 @@ def check(space: str, definitions: str, *, as_json: bool) -> None:
 
 @click.command()
 @click.argument("space")
+@click.option("--days", is_flag=True, help="Every received day of every source as well.")
 @output.options
-def status(space: str, definitions: str, *, as_json: bool) -> None:
+def status(space: str, definitions: str, *, days: bool, as_json: bool) -> None:
     """Sources, the current run and its sizes, destinations and their last outcomes."""
-    rows = list(views.status(_open(space, definitions)))
+    rows = list(views.status(_open(space, definitions), days=days))
     if as_json:
         output.emit(rows)
         return
     output.sources(_about(rows, "source"))
+    if days:
+        output.table("Days", _about(rows, "day"))
     for run in (row for row in rows if row["about"] == "run"):
         output.screen.print(f"\n[bold]Run[/] {run['run_id']} as of {run['as_of']}")
         output.table("Tables", [{"table": name, "rows": count} for name, count in run["tables"].items()])

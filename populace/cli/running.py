@@ -41,14 +41,38 @@ def _about(opening: OpenSpace, about: str) -> list[dict]:
     return [row for row in views.status(opening) if row["about"] == about]
 
 
+def _ledger(opening: OpenSpace, *, days: bool, as_json: bool) -> None:
+    """What is replayed: sources and all of their days, or those that are not complete."""
+    rows = [row for row in views.status(opening, days=days or not as_json) if row["about"] in ("source", "day")]
+    if as_json:
+        output.emit(rows)
+        return
+    output.sources(row for row in rows if row["about"] == "source")
+    listed = [{name: row[name] for name in row if name != "about"} for row in rows if row["about"] == "day"]
+    if days:
+        output.table("Days", listed)
+    elif left := [row for row in listed if row["status"] != "complete"]:
+        output.table("Days that are not complete", left)
+
+
 @click.command()
 @click.argument("space")
 @click.option("--source", help="Only this source.")
 @click.option("--since", type=DAY, help="Only days received on this date or later.")
 @click.option("--until", type=DAY, help="Only days received on this date or earlier.")
+@click.option(
+    "--days", "all_days", is_flag=True, help="Print every received day, not only those that are not complete."
+)
 @output.options
 def replay(
-    space: str, source: str | None, since: datetime | None, until: datetime | None, definitions: str, *, as_json: bool
+    space: str,
+    source: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    definitions: str,
+    *,
+    all_days: bool,
+    as_json: bool,
 ) -> None:
     """Bring what is new in the archives into the lake; prints the ledger."""
     opening = _opened(space, definitions)
@@ -59,8 +83,7 @@ def replay(
         raise click.UsageError(message)
     days = {"since": since and since.date(), "until": until and until.date()}
     code = start("replay", {"space": space, "source": source, "definitions": definitions, **days}, quiet=as_json)
-    rows = _about(opening, "source")
-    output.emit(rows) if as_json else output.sources(rows)
+    _ledger(opening, days=all_days, as_json=as_json)
     raise SystemExit(code)
 
 

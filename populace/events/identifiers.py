@@ -1,74 +1,60 @@
-"""Which external ids each event carries, and the numbering of the sets they form.
+"""Which external ids each event carries, and the numbers of the sets they form.
 
-A sighting is a distinct set of identifiers within a slice. Events keep only its number, so that
-identity is recomputed without reading events again. Numbers are made of the source, the day and
-an ordinal that follows event order: they depend on the slice alone, never on what came before.
+A sighting is a distinct set of identifiers. Events keep only its number, so that identity is
+recomputed without reading events again. A number is a fingerprint of what it stands for, so the
+same set has the same number in every part, on every day, however an archive is cut.
 """
 
-import hashlib
 import re
-from datetime import date
+from dataclasses import dataclass
 
 import polars as pl
 
 from populace.definitions import Identifier, Identity
-from populace.errors import ArchiveError
-from populace.events.jsontext import JsonReader, pointer
+from populace.events.jsontext import MASK, JsonReader
 
 COLUMNS = {"user_id": "user_id", "anonymous_id": "anonymous_id"}
 LONGEST_VALUE = 500  # I-9
 EVENT_ORDER = ("timestamp", "received_at", "message_id")  # E-27
+EXTERNAL_IDS = ("externalIds",)
 
-TAG_BITS, DAY_BITS, ORDINAL_BITS = 20, 16, 27
-
-
-def tag(source: str) -> int:
-    """A number for a source that follows from its name alone; the loader refuses two alike."""
-    return int.from_bytes(hashlib.sha256(source.encode()).digest()[:3], "big") >> (24 - TAG_BITS)
+Path = tuple[str, ...]
+Place = tuple[str, Path]
+"""Where a value may stand: the column (traits, context, properties) and the keys below it."""
 
 
-def first_number(source: str, day: date) -> int:
-    """The number of a slice's first sighting or identifier; the others follow it."""
-    days = (day - date(1970, 1, 1)).days
-    return ((tag(source) << DAY_BITS) | days) << ORDINAL_BITS
+@dataclass(frozen=True, slots=True)
+class Sightings:
+    """What `number` finds.
 
-
-def carried(rows: pl.DataFrame, rules: Identity, json: JsonReader) -> pl.DataFrame:
-    """Every identifier of every row, in long form.
-
-    Returns
-    -------
-    (row_number: u32, id_type: str, raw_value: str, value: str), each identifier of a row once.
-    `value` is normalised by its rule (I-8); empty and overlong values are left out (I-9).
+    `identifiers` is one row each: (identifier: i64, check: u64, collection, id_type, value, raw_value: null where
+    it is the value, first_timestamp).
+    `sightings` is one row per distinct set: (sighting: i64, check: u64, ids: list[i64], first_*, count: u32).
+    `of_row` says for each row the number of its set; null where it carries no identifier.
     """
-    rows = rows.with_row_index("row_number")
-    found = [_from_column(rows, each) for each in rules.identifiers if each.id_type in COLUMNS]
-    found += _from_json(rows, [each for each in rules.identifiers if each.id_type not in COLUMNS], json)
-    found += _from_external_ids(rows, rules, json)
-    everything = pl.concat([_normalised(frame, each) for each, frame in found]) if found else _nothing()
-    usable = everything.filter(pl.col("value").str.len_chars().is_between(1, LONGEST_VALUE))
-    return usable.unique(["row_number", "id_type", "value"], keep="first", maintain_order=True)
+
+    identifiers: pl.DataFrame
+    sightings: pl.DataFrame
+    of_row: pl.Series
 
 
-Found = tuple[Identifier, pl.DataFrame]
+# --- where identifiers stand ----------------------------------------------------------------------
 
 
-def _nothing() -> pl.DataFrame:
-    return pl.DataFrame(
-        schema={"row_number": pl.UInt32, "id_type": pl.String, "raw_value": pl.String, "value": pl.String}
-    )
-
-
-def _from_column(rows: pl.DataFrame, rule: Identifier) -> Found:
-    return rule, rows.select("row_number", raw_value=pl.col(COLUMNS[rule.id_type])).drop_nulls()
-
-
-def places(rule: Identifier) -> list[tuple[str, tuple[str, ...]]]:
-    """Where an identifier may stand: (column, keys), in the order in which places are preferred (2.2, I-3)."""
+def places(rule: Identifier) -> list[Place]:
+    """Where an identifier may stand, in the order in which places are preferred (2.2, I-3)."""
+    if rule.id_type in COLUMNS:
+        return []
     name = rule.read_from or rule.id_type
     spellings = sorted({_snake(name), _camel(name), name})
-    below = {"traits": (), "context": ("traits",), "properties": ()}
+    below: dict[str, Path] = {"traits": (), "context": ("traits",), "properties": ()}
     return [(column, (*keys, spelling)) for column, keys in below.items() for spelling in spellings]
+
+
+def all_places(rules: Identity) -> list[Place]:
+    """Every place that some identifier is read from, each once; `context.externalIds` among them (E-11)."""
+    listed = [place for rule in rules.identifiers for place in places(rule)]
+    return list(dict.fromkeys([*listed, ("context", EXTERNAL_IDS)]))
 
 
 def _snake(name: str) -> str:
@@ -80,49 +66,94 @@ def _camel(name: str) -> str:
     return head + "".join(part.capitalize() for part in tail)
 
 
-def _from_json(rows: pl.DataFrame, rules: list[Identifier], json: JsonReader) -> list[Found]:
-    """Identifiers that stand in traits, context.traits and properties; one look at each column."""
-    asked = [(rule, column, pointer(keys)) for rule in rules for column, keys in places(rule)]
-    found: list[Found] = []
-    for column in ("traits", "context", "properties"):
-        here = [(rule, at) for rule, where, at in asked if where == column]
-        if not here:
-            continue
-        # A Group call's traits are the group's, its e-mail included (I-72).
-        texts = rows.select(pl.when(pl.col("type") != "group").then(column) if column == "traits" else column)
-        values = json.values(texts.to_series(), [at for _, at in here])
-        for (rule, _), value in zip(here, values, strict=True):
-            found.append((rule, _scalars(rows.select("row_number").with_columns(raw_value=value))))
-    return found
+# --- what carriers carry --------------------------------------------------------------------------
 
 
-def _scalars(found: pl.DataFrame) -> pl.DataFrame:
+def number(
+    rows: pl.DataFrame, found: dict[Place, pl.Series], rules: Identity, salt: int, json: JsonReader
+) -> Sightings:
+    """Number the identifiers of some rows and the sets they form.
+
+    Parameters
+    ----------
+    rows
+        (user_id, anonymous_id: str, timestamp, received_at, message_id, order: u32), many rows; `order`
+        is each row's rank in event order.
+    found
+        For places that hold anything, the value of each row as JSON, null where there is none.
+    salt
+        Another one gives other numbers.
+    """
+    columns = {str(position): series for position, series in enumerate(found.values())}
+    asked = [COLUMNS[each.id_type] for each in rules.identifiers if each.id_type in COLUMNS]
+    wide = rows.select(*asked, "order").with_columns(**columns)
+    # Many rows carry the same values, so only distinct ones are looked at.
+    carriers = wide.group_by(pl.exclude("order")).agg("order").with_row_index("carrier")
+    long = _long(carriers, dict(zip(found, columns, strict=True)), rules, json)
+    known = _numbered(long, salt, json)
+    sets = _sets(known)
+    seen = carriers.select("carrier", "order").join(sets, on="carrier")
+    events = rows.select("order", *EVENT_ORDER)
+    return Sightings(_identifiers(known, events), _sightings(seen, events), _of_row(rows, seen))
+
+
+def _long(carriers: pl.DataFrame, columns: dict[Place, str], rules: Identity, json: JsonReader) -> pl.DataFrame:
+    """(carrier, first: u32, id_type, raw_value, value), each identifier of a carrier once.
+
+    Values are normalised (I-8), and none are blank or too long (I-9).
+    """
+    least = carriers.with_columns(first=pl.col("order").list.min())
+    listed: list[pl.DataFrame] = []
+    external = _external(least, columns.get(("context", EXTERNAL_IDS)), json)
+    for rule in rules.identifiers:
+        if rule.id_type in COLUMNS:
+            found = [least.select("carrier", "first", raw_value=COLUMNS[rule.id_type]).drop_nulls()]
+        else:
+            found = [_scalars(least, columns[place]) for place in places(rule) if place in columns]
+        found.append(_unquoted(external.filter(type=f'"{rule.id_type}"').select("carrier", "first", raw_value="id")))
+        listed.append(_once([_normalised(each, rule) for each in found if not each.is_empty()]))
+    return pl.concat(listed) if listed else _once([])
+
+
+def _once(found: list[pl.DataFrame]) -> pl.DataFrame:
+    """The identifiers of one type, each of a carrier once though it may stand in several places."""
+    empty = {"carrier": pl.UInt32, "first": pl.UInt32, "id_type": pl.String, "raw_value": pl.String, "value": pl.String}
+    usable = pl.concat([pl.DataFrame(schema=empty), *found]).filter(
+        pl.col("value").str.len_chars().is_between(1, LONGEST_VALUE)
+    )
+    return usable.unique(["carrier", "value"], keep="first", maintain_order=True) if len(found) > 1 else usable
+
+
+def _scalars(carriers: pl.DataFrame, column: str) -> pl.DataFrame:
+    return _unquoted(carriers.select("carrier", "first", raw_value=column).drop_nulls())
+
+
+def _unquoted(found: pl.DataFrame) -> pl.DataFrame:
     """JSON strings, numbers and booleans as text; objects, arrays and null are no identifiers (I-9)."""
     value = pl.col("raw_value")
     # A quoted string decodes by cutting its quotes, unless something in it is escaped.
-    plain = value.str.strip_prefix('"').str.strip_suffix('"')
+    is_quoted = value.str.starts_with('"')
+    plain = pl.when(is_quoted).then(value.str.slice(1).str.head(-1)).otherwise(value)
     text = pl.when(value.str.contains("\\", literal=True)).then(value.str.json_path_match("$")).otherwise(plain)
     usable = value.is_not_null() & ~value.str.contains(r"^([\[{]|null$)")
     return found.filter(usable).with_columns(raw_value=text)
 
 
-def _from_external_ids(rows: pl.DataFrame, rules: Identity, json: JsonReader) -> list[Found]:
-    """`context.externalIds` of the collection users and a configured type (E-11, I-3, I-5)."""
-    context = rows.get_column("context")
-    if not context.str.contains("externalIds", literal=True).any():
-        return []
-    listed = json.values(context, ["/externalIds"])[0]
-    entries = rows.select("row_number").with_columns(entry=json.entries(listed, ("id", "type", "collection")))
-    users = entries.drop_nulls().explode("entry").unnest("entry").filter(pl.col("collection") == '"users"')
-    return [
-        (rule, _scalars(users.filter(pl.col("type") == f'"{rule.id_type}"').select("row_number", raw_value="id")))
-        for rule in rules.identifiers
-    ]
+def _external(carriers: pl.DataFrame, column: str | None, json: JsonReader) -> pl.DataFrame:
+    """(carrier, first, id, type), one row per entry of `context.externalIds` of the collection users (E-11, I-5)."""
+    kept = ["carrier", "first", "id", "type"]
+    if column is None:
+        empty = {"carrier": pl.UInt32, "first": pl.UInt32, "id": pl.String, "type": pl.String}
+        return pl.DataFrame(schema=empty)
+    listed = carriers.select("carrier", "first", listed=column).drop_nulls()
+    entries = listed.with_columns(entry=json.entries(listed.get_column("listed"), ("id", "type", "collection")))
+    users = entries.drop_nulls("entry").explode("entry").unnest("entry").filter(collection='"users"')
+    return users.select(kept)
 
 
 def _normalised(found: pl.DataFrame, rule: Identifier) -> pl.DataFrame:
     value = normalised(found.get_column("raw_value"), rule)
-    return found.select("row_number", id_type=pl.lit(rule.id_type), raw_value="raw_value", value=value)
+    return found.select("carrier", "first", id_type=pl.lit(rule.id_type), raw_value="raw_value", value=value)
 
 
 def normalised(raw: pl.Series, rule: Identifier) -> pl.Series:
@@ -133,60 +164,65 @@ def normalised(raw: pl.Series, rule: Identifier) -> pl.Series:
     return trimmed.str.to_lowercase() if rule.normalize == "trim_lower" else trimmed
 
 
-def number(
-    rows: pl.DataFrame, found: pl.DataFrame, source: str, day: date
-) -> tuple[pl.DataFrame, pl.DataFrame, pl.Series]:
-    """Number the identifiers and the sets they form.
+# --- numbers ----------------------------------------------------------------------------------------
 
-    Parameters
-    ----------
-    rows
-        The good rows of the slice, in event order.
-    found
-        What `carried` returned for them.
 
-    Returns
-    -------
-    identifiers
-        One row each: (identifier: i64, collection, id_type, value, raw_value), raw as first seen.
-    sightings
-        One row per distinct set: (sighting: i64, ids: list[i64], first_timestamp, first_received_at,
-        first_message_id, count: u32); the first_* belong to the set's least event.
-    sighting
-        For each row of `rows` the number of its set; null where it carries no identifier.
+def _numbered(long: pl.DataFrame, salt: int, json: JsonReader) -> pl.DataFrame:
+    """`long` with the number of each identifier, a fingerprint of collection, type and value."""
+    texts = long.select(pl.concat_str(pl.lit(f"{salt or ''}users"), "id_type", "value", separator="\0")).to_series()
+    low, high = json.digests(texts)
+    return long.with_columns(identifier=low, check=high)
+
+
+def _sets(known: pl.DataFrame) -> pl.DataFrame:
+    """(carrier, sighting, check, ids), one row per carrier.
+
+    A set's number is the sum of its identifiers' numbers, which are as good as random, so that sums are, too.
     """
-    start = first_number(source, day)
-    identifiers = (
-        found.sort("row_number")
-        .unique(["id_type", "value"], keep="first", maintain_order=True)
-        .sort("id_type", "value")
-        .select(
-            pl.int_range(pl.len(), dtype=pl.Int64).add(start).alias("identifier"),
-            pl.lit("users").alias("collection"),
-            "id_type",
-            "value",
-            "raw_value",
-        )
+    halves = known.select("carrier", "identifier", low=pl.col("identifier").cast(pl.UInt64), high="check")
+    sets = halves.group_by("carrier").agg(pl.col("low", "high").sum(), ids=pl.col("identifier").sort())
+    number = (pl.col("low") & MASK).cast(pl.Int64)
+    return sets.select("carrier", sighting=number, check="high", ids="ids")
+
+
+def _identifiers(known: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
+    """One row per identifier: when it was first seen, and how it was written then.
+
+    Of several spellings of that instant it is the one that sorts first, which no cut into parts changes.
+    """
+    times = events.select(first="order", first_timestamp="timestamp")
+    seen = known.join(times, on="first")
+    named = seen.group_by("identifier").agg(
+        pl.col("check", "id_type", "value").first(), pl.col("first_timestamp").min()
     )
-    sets = (
-        found.join(identifiers, on=["id_type", "value"])
-        .group_by("row_number")
-        .agg(ids=pl.col("identifier").sort())
-        .join(rows.with_row_index("row_number").select("row_number", *EVENT_ORDER), on="row_number")
+    # Hardly any is spelled otherwise than it is compared, so only those are looked at.
+    odd = seen.join(seen.filter(pl.col("raw_value") != pl.col("value")), on="identifier", how="semi")
+    firsts = odd.sort("first_timestamp", "raw_value").unique("identifier", keep="first")
+    spelled = firsts.filter(pl.col("raw_value") != pl.col("value")).select("identifier", "raw_value")
+    return (
+        named.join(spelled, on="identifier", how="left")
+        .with_columns(collection=pl.lit("users"))
+        .select("identifier", "check", "collection", "id_type", "value", "raw_value", "first_timestamp")
+        .sort("identifier")
     )
-    sightings = (
-        sets.sort(EVENT_ORDER)
-        .group_by("ids", maintain_order=True)
-        .agg(*(pl.col(name).first().alias(f"first_{name}") for name in EVENT_ORDER), count=pl.len())
-        .select(pl.int_range(pl.len(), dtype=pl.Int64).add(start).alias("sighting"), pl.all())
+
+
+def _sightings(seen: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
+    """One row per set, as of its least event; several carriers may carry one set."""
+    found = seen.group_by("sighting").agg(
+        pl.col("check", "ids").first(),
+        first=pl.col("order").list.min().min(),
+        count=pl.col("order").list.len().sum().cast(pl.UInt32),
     )
-    if max(identifiers.height, sightings.height) >> ORDINAL_BITS:
-        message = f"source '{source}', {day}: over {1 << ORDINAL_BITS:,} identifiers in a day; split the source"
-        raise ArchiveError(message)
-    numbered = rows.select(pl.int_range(pl.len(), dtype=pl.UInt32).alias("row_number")).join(
-        sets.join(sightings, on="ids").select("row_number", "sighting"),
-        on="row_number",
-        how="left",
-        maintain_order="left",
-    )
-    return identifiers, sightings, numbered.get_column("sighting")
+    placed = found.join(_firsts(events), on="first")
+    return placed.select("sighting", "check", "ids", pl.col("^first_.*$"), "count").sort("sighting")
+
+
+def _firsts(events: pl.DataFrame) -> pl.DataFrame:
+    return events.select(first="order", **{f"first_{name}": pl.col(name) for name in EVENT_ORDER})
+
+
+def _of_row(rows: pl.DataFrame, seen: pl.DataFrame) -> pl.Series:
+    spread = seen.select("sighting", "order").explode("order")
+    joined = rows.select("order").join(spread, on="order", how="left", maintain_order="left")
+    return joined.get_column("sighting")

@@ -1,11 +1,13 @@
 """Reading JSON text with DuckDB, which is the fastest reader we measured (docs/decisions.md).
 
 DuckDB never touches a file or the network here: it is handed Arrow columns and hands some back.
+What costs is a query, about 2 ms whatever it reads, so several event tables are read by one: each
+*group* of rows, such as the events of one name, is asked for paths of its own.
 """
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
@@ -16,20 +18,28 @@ import polars as pl
 # How deep a path may be followed; deeper levels stay JSON text at the last one.
 DEPTH = 16
 
-# json_structure aborts the whole query at this depth, and DuckDB takes NaN and Infinity for JSON. What may hold
-# either is found by a cheap pattern first, and then looked at character by character.
-LEVELS = 128
-SUSPECT = r"(?i)[:,\[]\s*-?(?:nan|inf)"
-TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{\]}]|(?i:nan|inf)')
+# DuckDB takes NaN and Infinity for JSON. What may hold one is found by a cheap pattern, then by a closer one, and
+# then looked at token by token.
+HINT, SUSPECT = r"(?i)nan|inf", r"(?i)[:,\[]\s*-?(?:nan|inf)"
+TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|(?i:nan|inf)')
 
-# json_type aborts the whole query on a bad value, so it only ever sees good ones.
-IS_OBJECT = "{j} is null or (json_valid({j}) and json_type(case when json_valid({j}) then {j} end) = 'OBJECT')"
+# Valid JSON that begins with a brace is an object, which spares a second look at all of it.
+IS_OBJECT = "{j} is null or (starts_with(ltrim({j}, e' \\t\\r\\n'), '{{') and json_valid({j}))"
+MEMBERS = """
+select n, k as name, json_extract(j, '/' || replace(replace(k, '~', '~0'), '/', '~1'))::varchar as value
+from (select n, j, unnest(list_distinct(json_keys(j))) as k from input where j is not null)
+"""
+
+MASK = (1 << 63) - 1
+
+Asked = Mapping[int, Sequence[str]]
+"""For each group the JSON pointers that its rows are asked for."""
 
 
 class JsonReader:
     """One in-memory DuckDB connection that only reads JSON from columns; closed at the end of a `with`.
 
-    Opening one costs as much as reading a small slice, so a replay opens one for all its slices.
+    Opening one costs as much as reading a small part, so a replay opens one for each of its threads.
     """
 
     def __init__(self) -> None:
@@ -46,49 +56,91 @@ class JsonReader:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the connection's memory back."""
         self.connection.close()
 
     def are_objects(self, texts: pl.DataFrame) -> pl.DataFrame:
-        """For each column: true where the text is a JSON object below 128 levels, or null (nothing was sent)."""
+        """For each column: true where the text is a JSON object, or null (nothing was sent)."""
         asked = ", ".join(f"coalesce({IS_OBJECT.format(j=name)}, false) as {name}" for name in texts.columns)
-        return self._query(texts, f"select {asked} from input").with_columns(
-            pl.col(each.name) & _are_sound(each) for each in texts.iter_columns()
+        found = self._query(texts, f"select {asked} from input")
+        unsound = {each.name: _unsound(each) for each in texts.iter_columns()}
+        return found.with_columns(
+            pl.col(name) & ~texts.get_column(name).is_in(bad.implode()).fill_null(value=False)
+            for name, bad in unsound.items()
+            if bad.len()
         )
 
-    def structures(self, objects: pl.Series) -> list[dict]:
-        """The distinct shapes of JSON objects: nested names with the type of each leaf."""
-        if objects.null_count() == objects.len():
-            return []
-        query = "select distinct json_structure(j) as shape from input where j is not null order by 1"
-        with self._input(_column(objects)):
-            # As Python objects, which for a handful of rows takes a third of the time of Arrow.
-            shapes = self.connection.execute(query).fetchall()
-        return [json.loads(each) for (each,) in shapes if each not in ('"JSON"', '"NULL"')]
+    # --- one column, one list of pointers ---------------------------------------------------------
 
     def texts(self, objects: pl.Series, pointers: Sequence[str]) -> list[pl.Series]:
         """For each JSON pointer the values as text: strings without quotes, null for JSON null."""
-        return self._extract(objects, pointers, "json_extract_string")
+        return self._of_all("json_extract_string", objects, pointers)
 
     def values(self, objects: pl.Series, pointers: Sequence[str]) -> list[pl.Series]:
         """For each JSON pointer the values as JSON: strings with quotes, `null` for JSON null."""
-        return self._extract(objects, pointers, "json_extract")
+        return self._of_all("json_extract", objects, pointers)
 
     def entries(self, arrays: pl.Series, fields: Sequence[str]) -> pl.Series:
         """JSON arrays as lists of structs of these fields, each as JSON; what is no object has only nulls."""
         shape = json.dumps([dict.fromkeys(fields, "JSON")])
         return self._query(_column(arrays), f"select from_json(j, {_quoted(shape)}) as v from input").to_series()
 
-    def _extract(self, objects: pl.Series, pointers: Sequence[str], function: str) -> list[pl.Series]:
+    def members(self, objects: pl.Series) -> pl.DataFrame:
+        """(n: u32, name, value), one row per object and top-level name; `n` counts the objects, value is JSON."""
         if objects.null_count() == objects.len():
+            return pl.DataFrame(schema={"n": pl.UInt32, "name": pl.String, "value": pl.String})
+        return self._query(_column(objects).with_row_index("n"), MEMBERS)
+
+    def _of_all(self, function: str, objects: pl.Series, pointers: Sequence[str]) -> list[pl.Series]:
+        if objects.null_count() == objects.len() or not pointers:
             return [pl.Series(values=[None] * objects.len(), dtype=pl.String) for _ in pointers]
-        if not pointers:
-            return []
-        listed = ", ".join(_quoted(each) for each in pointers)
-        picked = ", ".join(f"v[{n}]::varchar as v{n}" for n in range(1, len(pointers) + 1))
-        found = self._query(
-            _column(objects), f"select {picked} from (select {function}(j, [{listed}]) as v from input)"
-        )
-        return found.get_columns()
+        rows = _column(objects).with_columns(g=pl.lit(0, dtype=pl.UInt16))
+        return self.pick(function, rows, {0: pointers}).get_columns()
+
+    # --- many groups at once ------------------------------------------------------------------------
+
+    def pick(self, function: str, rows: pl.DataFrame, asked: Asked) -> pl.DataFrame:
+        """What a JSON function says of each row for the pointers of its group, one column per position.
+
+        Parameters
+        ----------
+        function
+            `json_extract_string`, `json_extract`: see `texts`, `values`.
+        rows
+            (g: u16, j: JSON objects or null).
+
+        Returns
+        -------
+        As many rows, in the same order; column `v<n>` answers the n-th pointer of the row's group.
+        """
+        width = max((len(pointers) for pointers in asked.values()), default=0)
+        if not width:
+            return pl.DataFrame()
+        picked = ", ".join(f"v[{n}]::varchar as v{n}" for n in range(1, width + 1))
+        return self._query(rows, f"select {picked} from (select {_by_group(function, asked)} as v from input)")
+
+    def tally(self, function: str, rows: pl.DataFrame, asked: Asked) -> pl.DataFrame:
+        """The distinct answers of a JSON function in each group: (g, found: list, count).
+
+        `json_type` gives a type for each pointer, `json_keys` a list of names for each.
+        """
+        if not any(asked.values()):
+            return pl.DataFrame(schema={"g": pl.UInt16, "found": pl.List(pl.String), "count": pl.Int64})
+        groups = ", ".join(str(group) for group, pointers in asked.items() if pointers)
+        answers = f"select g, {_by_group(function, asked)} as found from input where j is not null and g in ({groups})"
+        return self._query(rows, f"select g, found, count(*) as count from ({answers}) group by all")
+
+    # --- numbers ------------------------------------------------------------------------------------
+
+    def digests(self, texts: pl.Series) -> tuple[pl.Series, pl.Series]:
+        """Two independent numbers for each text: 63 bits as Int64, and 64 more as UInt64 (halves of MD5)."""
+        # By way of one number, which is eight times as fast as asking for its halves.
+        halves = f"(n & {MASK}::uhugeint)::bigint as low, (n >> 64)::ubigint as high"
+        found = self._query(_column(texts), f"select {halves} from (select md5_number(j) as n from input)")
+        return found.get_column("low"), found.get_column("high")
 
     def _query(self, input: pl.DataFrame, query: str) -> pl.DataFrame:
         with self._input(input):
@@ -96,27 +148,32 @@ class JsonReader:
 
     @contextmanager
     def _input(self, frame: pl.DataFrame) -> Iterator[None]:
-        """The frame as the table `input`, for as long as this lasts."""
-        self.connection.register("input", frame.to_arrow())
+        """The frame as the table `input`, for as long as this lasts; its text is not copied."""
+        self.connection.register("input", frame.to_arrow(compat_level=pl.CompatLevel.newest()))
         try:
             yield
         finally:
             self.connection.unregister("input")
 
 
-def _are_sound(texts: pl.Series) -> pl.Series:
-    suspect = texts.str.contains(SUSPECT) | (texts.str.count_matches(r"[\[{]") >= LEVELS)
-    unsound = [text for text in texts.filter(suspect).unique() if not _is_sound(text)]
-    return ~texts.is_in(pl.Series(unsound, dtype=pl.String).implode()).fill_null(value=False)
+def _by_group(function: str, asked: Asked) -> str:
+    cases = (f"when {group} then {function}(j, {_listed(each)})" for group, each in asked.items() if each)
+    return f"case g {' '.join(cases)} end"
 
 
-def _is_sound(text: str) -> bool:
-    depth = 0
-    for token in TOKENS.findall(text):
-        depth += (token in "[{") - (token in "]}")
-        if depth >= LEVELS or token[0] in "nNiI":
-            return False
-    return True
+def _listed(pointers: Sequence[str]) -> str:
+    return f"[{', '.join(_quoted(each) for each in pointers)}]"
+
+
+def _unsound(texts: pl.Series) -> pl.Series:
+    """The distinct texts that hold NaN or Infinity outside of quotes."""
+    hinted = texts.filter(texts.str.contains(HINT))
+    suspect = hinted.filter(hinted.str.contains(SUSPECT)).unique()
+    return pl.Series([text for text in suspect if _holds_no_number(text)], dtype=pl.String)
+
+
+def _holds_no_number(text: str) -> bool:
+    return any(token[0] in "nNiI" for token in TOKENS.findall(text))
 
 
 def _column(texts: pl.Series) -> pl.DataFrame:

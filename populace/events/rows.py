@@ -8,36 +8,42 @@ from populace.events.jsontext import JsonReader
 
 TYPES = ("identify", "track", "page", "screen", "group", "alias")
 LONGEST_MESSAGE_ID = 100
-LAST_DAY = date(2149, 6, 6)  # the last that fits into the 16 bits a sighting's number has for it
+LONGEST_GROUP_ID = 500
+MOST_PROPERTIES, MOST_TRAITS = 300, 299
+LAST_DAY = date(2149, 6, 6)  # an instant far off is a broken clock, and days are stored in 16 bits elsewhere
 EPOCH = pl.lit(0).cast(pl.Datetime("us", "UTC"))
+JSONS = ("properties", "traits", "context")
 
 # The order in which copies of one message are preferred (E-35): the earliest received, then the
 # one that stands first in the archive.
 COPY_ORDER = ("received_at", "object", "row")
 
 
-def reasons(rows: pl.DataFrame, json: JsonReader) -> pl.DataFrame:
+def reasons(rows: pl.DataFrame, json: JsonReader) -> pl.Series:
     """Why each row is rejected, or null where it is good.
 
     Parameters
     ----------
     rows
-        Canonical rows of `layout.columns`.
+        Canonical rows of a layout; in JSON form with the text of `properties`, `traits`, `context`.
     json
-        Looks at the three JSON columns.
+        Looks at the JSON columns.
 
     Returns
     -------
-    `rows` with a column `reason`: the first code of 1.7 that applies (codes for what Segment
-    checks before its archive are ours: `message_id_required`, `message_id_too_long`,
-    `timestamp_missing`, `timestamp_invalid`, `type_unknown`, `context_not_object`).
+    The first code of 1.7 that applies (codes for what Segment checks before its archive, and for the
+    limits of Unify, are ours: see docs/operations.md).
     """
-    objects = json.are_objects(rows.select("properties", "traits", "context"))
-    return rows.with_columns(reason=_reason(rows.hstack(objects.rename(lambda name: f"{name}_ok"))))
+    texts = rows.select(name for name in JSONS if name in rows.columns)
+    flags = _flags(texts, json) if texts.width else pl.DataFrame()
+    found = rows.hstack(flags) if flags.width else rows
+    checks = _envelope_checks() | {code: wrong for code, wrong in _json_checks().items() if code in flags.columns}
+    code = pl.coalesce("problem", *(pl.when(wrong).then(pl.lit(reason)) for reason, wrong in checks.items()))
+    return found.select(reason=code).to_series()
 
 
-def _reason(rows: pl.DataFrame) -> pl.Series:
-    checks = {
+def _envelope_checks() -> dict[str, pl.Expr]:
+    return {
         "message_id_required": pl.col("message_id").fill_null("") == "",
         "message_id_too_long": pl.col("message_id").str.len_chars() > LONGEST_MESSAGE_ID,
         "type_unknown": ~pl.col("type").is_in(TYPES).fill_null(value=False),
@@ -48,21 +54,66 @@ def _reason(rows: pl.DataFrame) -> pl.Series:
         "no_user_anon_id": _empty("user_id") & _empty("anonymous_id"),
         "event_not_defined": (pl.col("type") == "track") & _empty("event"),
         "id_required": (pl.col("type") == "group") & _empty("group_id"),
-        "properties_not_object": ~pl.col("properties_ok"),
-        "traits_not_object": ~pl.col("traits_ok"),
-        "context_not_object": ~pl.col("context_ok"),
+        "group_id_too_long": pl.col("group_id").str.len_chars() > LONGEST_GROUP_ID,
     }
-    code = pl.coalesce(pl.when(wrong).then(pl.lit(reason)) for reason, wrong in checks.items())
-    return rows.select(reason=code).to_series()
+
+
+def _json_checks() -> dict[str, pl.Expr]:
+    names = [f"{name}_not_object" for name in JSONS] + ["too_many_properties", "too_many_traits", "group_id_empty"]
+    return {name: pl.col(name) for name in names}
 
 
 def _empty(name: str) -> pl.Expr:
     return pl.col(name).fill_null("").str.strip_chars() == ""
 
 
-def first_copies(rows: pl.DataFrame) -> pl.DataFrame:
-    """One row a message: the earliest received, then the first in the archive (E-35)."""
-    return rows.sort(COPY_ORDER).unique("message_id", keep="first", maintain_order=True)
+# --- what is wrong with JSON ------------------------------------------------------------------------
+
+
+def _flags(texts: pl.DataFrame, json: JsonReader) -> pl.DataFrame:
+    """One Boolean column for each code that JSON can earn a row."""
+    objects = json.are_objects(texts)
+    sound = texts.with_columns(pl.when(objects.get_column(name)).then(name).alias(name) for name in texts.columns)
+    flags = {f"{name}_not_object": ~objects.get_column(name) for name in texts.columns}
+    if "properties" in texts.columns:
+        flags["too_many_properties"] = _more_names(sound.get_column("properties"), MOST_PROPERTIES, json)
+    if "traits" in texts.columns:
+        flags["too_many_traits"] = _more_names(sound.get_column("traits"), MOST_TRAITS, json)
+    if "context" in texts.columns:
+        flags["group_id_empty"] = _is_empty_group(sound.get_column("context"), json)
+    return pl.DataFrame(flags)
+
+
+def _more_names(objects: pl.Series, most: int, json: JsonReader) -> pl.Series:
+    """True where an object has more names than a limit of Unify allows; only those with enough commas are parsed."""
+    full = objects.str.count_matches(",", literal=True) >= most
+    if not full.any():
+        return pl.repeat(value=False, n=objects.len(), eager=True)
+    counted = json.members(pl.select(pl.when(full).then(objects)).to_series()).group_by("n").len()
+    over = counted.filter(pl.col("len") > most).get_column("n")
+    return pl.select(pl.int_range(objects.len(), dtype=pl.UInt32).is_in(over.implode())).to_series()
+
+
+def _is_empty_group(contexts: pl.Series, json: JsonReader) -> pl.Series:
+    """True where `context.groupId` is an empty text, for which Unify drops an event (E-13)."""
+    named = contexts.str.contains('"groupId"', literal=True).fill_null(value=False)
+    if not named.any():
+        return pl.repeat(value=False, n=contexts.len(), eager=True)
+    (found,) = json.texts(pl.select(pl.when(named).then(contexts)).to_series(), ["/groupId"])
+    return (found.str.strip_chars() == "").fill_null(value=False)
+
+
+# --- copies -------------------------------------------------------------------------------------------
+
+
+def first_copies(rows: pl.DataFrame) -> pl.Series:
+    """True for one row a message: the earliest received, then the first in the archive (E-35)."""
+    again = rows.get_column("message_id").is_duplicated()
+    if not again.any():
+        return ~again
+    several = rows.select("message_id", *COPY_ORDER).with_row_index("at").filter(again)
+    firsts = several.sort(COPY_ORDER).unique("message_id", keep="first", maintain_order=True).get_column("at")
+    return ~again | pl.select(pl.int_range(rows.height, dtype=pl.UInt32).is_in(firsts.implode())).to_series()
 
 
 def precedes(ours: pl.Series, theirs: pl.Series) -> pl.Series:

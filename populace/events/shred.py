@@ -2,135 +2,231 @@
 
 A path whose values are all whole numbers, numbers, true/false or text becomes a column of that
 type. A path with mixed types, an array or an empty object becomes a column whose name ends in
-`:json` and which holds each value as JSON, so that 10, "10" and true stay apart. A path that ends
-in `:json` itself is always kept so, and hence never taken for the JSON column of another.
+`:json` and which holds each value as JSON, so that 10, "10" and true stay apart. An object that is
+not empty is no value: what it holds has paths of its own. A path that ends in `:json` itself is
+always kept so, and hence never taken for the JSON column of another. What a table has beyond its
+300 most frequent paths stays in `_rest`, the whole object as it was sent.
+
+The type of a column follows from its values alone: types of any two halves, united, are the type of
+the whole. So it never shows how an archive was cut into parts.
 """
 
+import json as _json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import polars as pl
 
 from populace.events.jsontext import DEPTH, JsonReader, dotted, names, pointer
 
-INTEGER = frozenset({"BIGINT", "UBIGINT"})
-NUMBER = INTEGER | {"DOUBLE"}
+MOST_COLUMNS = 300
 JSON = ":json"
+REST = "_rest"
+EXACT = 2**53  # beyond it a Float64 does not hold every whole number
 
 Path = tuple[str, ...]
+StandIns = Mapping[int, Mapping[Path, Path]]
+"""For each table the paths whose values, where there are none, are those of another path."""
 
 
-def all_columns(
-    objects: pl.Series, prefix: str, json: JsonReader, stand_ins: Mapping[Path, Path] | None = None
-) -> list[pl.Series]:
-    """A column for every path seen in the objects, sorted by path.
+# --- columns from JSON ----------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Found:
+    """The values of one table by path, as JSON, and whether there are paths that are not among them."""
+
+    values: dict[Path, pl.Series] = field(default_factory=dict)
+    has_rest: bool = False
+
+
+def all_columns(rows: pl.DataFrame, prefix: str, json: JsonReader, stand_ins: StandIns) -> dict[int, list[pl.Series]]:
+    """For each table a column for every path seen in its objects, sorted by path, and `_rest` where there are more.
 
     Parameters
     ----------
-    objects
-        JSON objects as text; null where nothing was sent.
+    rows
+        (g: u16, j: JSON objects or null), sorted by g, which says which table a row belongs to.
     prefix
         Stands before the dotted path in each column's name: `p.` for properties.
-    stand_ins
-        Paths whose values, where there are none, are those of another path.
     """
-    seen, stand_ins = kinds(json.structures(objects)), stand_ins or {}
-    both = {path: seen.get(path, set()) | seen[other] for path, other in stand_ins.items() if other in seen}
-    return _columns(objects, seen | both, prefix, json, stand_ins)
+    found: dict[int, _Found] = defaultdict(_Found)
+    level: dict[int, list[Path]] = {group: [()] for group in rows.get_column("g").unique().sort()}
+    while any(level.values()):
+        children = _children(rows, level, found, json)
+        _extract(rows, children, found, json)
+        level = {group: _containers(found[group], paths) for group, paths in children.items()}
+    for group, titles in stand_ins.items():
+        _stand_in(found[group].values, titles)
+    return {group: _columns(each, prefix, rows, group) for group, each in found.items()}
 
 
-def chosen_columns(objects: pl.Series, paths: Iterable[str], prefix: str, json: JsonReader) -> list[pl.Series]:
-    """A column for each of the dotted paths that is seen at all, sorted by path."""
-    wanted = sorted({names(path) for path in paths})
-    values = json.values(objects, [pointer(path) for path in wanted])
-    seen = {path: _kinds_of(value) for path, value in zip(wanted, values, strict=True)}
-    return _columns(objects, {path: kind for path, kind in seen.items() if kind}, prefix, json, {})
+def _children(
+    rows: pl.DataFrame, level: dict[int, list[Path]], found: dict[int, _Found], json: JsonReader
+) -> dict[int, list[Path]]:
+    """The paths below these, for each table as many as it has room for: the most frequent, then by name."""
+    asked = {group: [pointer(path) for path in paths] for group, paths in level.items()}
+    counts: dict[int, dict[Path, int]] = defaultdict(lambda: defaultdict(int))
+    for group, answers, count in json.tally("json_keys", rows, asked).iter_rows():
+        for parent, keys in zip(level[group], answers, strict=True):
+            for key in set(keys or ()):
+                counts[group][(*parent, key)] += count
+    children = {}
+    for group, paths in sorted(counts.items()):
+        room = MOST_COLUMNS - len(found[group].values)
+        ranked = sorted(paths, key=lambda path: (-paths[path], path))
+        found[group].has_rest |= len(ranked) > room
+        children[group] = sorted(ranked[:room])
+    return children
 
 
-def kinds(shapes: Sequence[dict]) -> dict[Path, set[str]]:
-    """Which types each path was seen with; a path that is also a container counts as JSON."""
-    seen: dict[Path, set[str]] = defaultdict(set)
-    containers: set[Path] = set()
-    for shape in shapes:
-        for path, kind in _leaves(shape, (), containers):
-            seen[path].add(kind)
-    for path in containers & set(seen):
-        seen[path].add("JSON")
-    return {path: kind for path, kind in sorted(seen.items()) if kind != {"NULL"}}
+def _extract(rows: pl.DataFrame, children: dict[int, list[Path]], found: dict[int, _Found], json: JsonReader) -> None:
+    asked = {group: [pointer(path) for path in paths] for group, paths in children.items()}
+    picked = json.pick("json_extract", rows, asked)
+    for group, part in _by_group(picked, rows.get_column("g")) if picked.width else ():
+        values = zip(children.get(group, []), part.iter_columns(), strict=False)
+        found[group].values |= {path: without_null(each) for path, each in values}
 
 
-def _leaves(shape: object, path: Path, containers: set[Path]) -> Iterable[tuple[Path, str]]:
-    if isinstance(shape, dict) and len(path) < DEPTH:
-        containers.add(path)
-        for name, below in shape.items():
-            yield from _leaves(below, (*path, name), containers)
-    else:
-        yield path, shape if isinstance(shape, str) else "JSON"
+def without_null(values: pl.Series) -> pl.Series:
+    """JSON values without `null`, which is like nothing sent."""
+    return values.set(values == "null", None)
 
 
-def _kinds_of(values: pl.Series) -> set[str]:
+def _by_group(frame: pl.DataFrame, groups: pl.Series) -> Iterable[tuple[int, pl.DataFrame]]:
+    """Contiguous slices of a frame whose rows are sorted by group."""
+    start = 0
+    for length, group in groups.rle().struct.unnest().iter_rows():
+        yield group, frame.slice(start, length)
+        start += length
+
+
+def _containers(found: _Found, paths: list[Path]) -> list[Path]:
+    return [path for path in paths if len(path) < DEPTH and _are_full(found.values[path]).any()]
+
+
+def _are_full(values: pl.Series) -> pl.Series:
+    """True for objects that are not empty."""
+    is_object = values.str.starts_with("{")
+    return is_object & (values != "{}") if is_object.any() else is_object
+
+
+def _stand_in(values: dict[Path, pl.Series], titles: Mapping[Path, Path]) -> None:
+    for path, other in titles.items():
+        if other in values:
+            own = values.get(path, values[other])
+            values[path] = own.zip_with(own.is_not_null(), values[other])
+
+
+def _columns(found: _Found, prefix: str, rows: pl.DataFrame, group: int) -> list[pl.Series]:
+    columns = [of_values(path, values, prefix) for path, values in sorted(found.values.items())]
+    rest = [rows.filter(g=group).get_column("j").alias(REST)] if found.has_rest else []
+    return [each for each in columns if each.null_count() < each.len()] + rest
+
+
+def of_values(path: Path, values: pl.Series, prefix: str) -> pl.Series:
+    """The column of a path from its values as JSON: typed, or `:json`.
+
+    Of properties an object that is not empty is none, for what it holds has columns of its own.
+    """
+    name = prefix + dotted(path)
+    if prefix == "p." and len(path) < DEPTH:
+        are_full = _are_full(values)
+        values = values.set(are_full, None) if are_full.any() else values
+    dtype = _type(_kinds(values)) if not path[-1].endswith(JSON) else None
+    plain = None if dtype is None else _cast(_unquoted(values) if dtype == pl.String else values, dtype)
+    return values.alias(name + JSON) if plain is None else plain.alias(name)
+
+
+def _kinds(values: pl.Series) -> set[str]:
     """The types of JSON values, told by their first character."""
-    first = values.str.slice(0, 1).replace_strict(
-        {'"': "VARCHAR", "t": "BOOLEAN", "f": "BOOLEAN", "{": "JSON", "[": "JSON", "n": None},
-        default="DOUBLE",
-        return_dtype=pl.String,
-    )
-    found = set(first.filter(values.is_not_null()).drop_nulls().unique())
-    if found == {"DOUBLE"} and not values.str.contains(r"[.eE]").any():
-        return {"BIGINT"}
-    return found
+    kinds = {FIRST.get(each, "number") for each in values.str.slice(0, 1).unique().drop_nulls()}
+    return {"whole"} if kinds == {"number"} and not values.str.contains(r"[.eE]").any() else kinds
 
 
-def _columns(
-    objects: pl.Series, seen: dict[Path, set[str]], prefix: str, json: JsonReader, stand_ins: Mapping[Path, Path]
-) -> list[pl.Series]:
-    types = {path: None if dotted(path).endswith(JSON) else _type(kind) for path, kind in seen.items()}
-    plain = [path for path, dtype in types.items() if dtype is not None]
-    texts = _read(json.texts, objects, plain, stand_ins)
-    typed = {path: _cast(text, types[path]) for path, text in texts.items()}
-    mixed = [path for path in types if typed.get(path) is None]
-    values = _read(lambda *asked: [_without_null(each) for each in json.values(*asked)], objects, mixed, stand_ins)
-    columns = {path: series.alias(prefix + dotted(path)) for path, series in typed.items() if series is not None}
-    columns |= {path: value.alias(prefix + dotted(path) + JSON) for path, value in values.items()}
-    return [columns[path] for path in sorted(columns)]
+FIRST = {'"': "text", "t": "boolean", "f": "boolean", "{": "json", "[": "json"}
+TYPES: dict[str, pl.DataType] = {
+    "whole": pl.Int64(), "number": pl.Float64(), "boolean": pl.Boolean(), "text": pl.String(),
+}  # fmt: skip
 
 
-def _read(
-    extract: Callable[[pl.Series, list[str]], list[pl.Series]],
-    objects: pl.Series,
-    paths: list[Path],
-    stand_ins: Mapping[Path, Path],
-) -> dict[Path, pl.Series]:
-    """The values at each path, or at the one that stands in for it."""
-    needed = list(dict.fromkeys([*paths, *(stand_ins[path] for path in paths if path in stand_ins)]))
-    extracted = extract(objects, [pointer(path) for path in needed])
-    found = dict(zip(needed, extracted, strict=True))
-    return {path: found[path].zip_with(found[path].is_not_null(), found[stand_ins.get(path, path)]) for path in paths}
-
-
-def _type(kind: set[str]) -> pl.DataType | None:
+def _type(kinds: set[str]) -> pl.DataType | None:
     """The column type that holds all of these, None where only JSON does."""
-    kind = kind - {"NULL"}
-    if kind <= INTEGER:
-        return pl.Int64()
-    if kind <= NUMBER:
-        return pl.Float64()
-    return {frozenset({"BOOLEAN"}): pl.Boolean(), frozenset({"VARCHAR"}): pl.String()}.get(frozenset(kind))
+    return TYPES.get(next(iter(kinds))) if len(kinds) == 1 else None
 
 
-def _cast(text: pl.Series, dtype: pl.DataType | None) -> pl.Series | None:
+def _unquoted(values: pl.Series) -> pl.Series:
+    plain = values.str.slice(1).str.head(-1)
+    escaped = values.str.contains("\\", literal=True)
+    return plain.zip_with(~escaped, values.str.json_path_match("$")) if escaped.any() else plain
+
+
+def _cast(text: pl.Series, dtype: pl.DataType) -> pl.Series | None:
     """The text as its type; None where a value would vanish or lose digits: an integer past 64 bits, 1e400."""
     if dtype == pl.Boolean:
         return text == "true"
-    column = text.cast(dtype or pl.String, strict=False)
+    column = text.cast(dtype, strict=False)
     if column.null_count() != text.null_count():
         return None
-    if dtype == pl.Float64:
-        whole = text.filter(text.str.contains(r"^-?\d{19,}$"))
-        if column.is_infinite().any() or whole.cast(pl.Int64, strict=False).null_count():
-            return None
-    return column
+    return None if dtype == pl.Float64 and _loses_digits(text, column) else column
 
 
-def _without_null(values: pl.Series) -> pl.Series:
-    return values.set(values == "null", None)
+def _loses_digits(text: pl.Series, column: pl.Series) -> bool:
+    if column.is_infinite().any():
+        return True
+    if not (column.abs() > EXACT).any():
+        return False
+    whole = text.filter(text.str.contains(r"^-?\d+$"))
+    return bool((whole.cast(pl.Int64, strict=False).abs().fill_null(EXACT + 1) > EXACT).any())
+
+
+# --- columns that are typed already -----------------------------------------------------------------
+
+
+def unite(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Frames under each other whose columns differ; one that differs in type becomes a number, or JSON."""
+    types: dict[str, set[str]] = defaultdict(set)
+    for frame in frames:
+        for name, dtype in frame.schema.items():
+            types[name.removesuffix(JSON)].add(JSON if name.endswith(JSON) else str(dtype))
+    agreed = {name: _agreed(found) for name, found in types.items()}
+    columns = [[_as_agreed(each, agreed) for each in frame.iter_columns()] for frame in frames]
+    return pl.concat([pl.DataFrame(each) for each in columns], how="diagonal")
+
+
+def _agreed(types: set[str]) -> str:
+    if types == {"Int64", "Float64"}:
+        return "Float64"
+    return types.copy().pop() if len(types) == 1 else JSON
+
+
+def _as_agreed(column: pl.Series, agreed: Mapping[str, str]) -> pl.Series:
+    name = column.name.removesuffix(JSON)
+    if agreed[name] == JSON:
+        return json_of(column).alias(name + JSON)
+    return column.cast(pl.Float64) if agreed[name] == "Float64" else column
+
+
+def json_of(column: pl.Series) -> pl.Series:
+    """A typed column as JSON; one whose name ends in `:json` is so already."""
+    if column.name.endswith(JSON):
+        return column
+    if column.dtype != pl.String:
+        return column.cast(pl.String)
+    wrapped = (
+        column.alias("v").to_frame().select(pl.struct("v").struct.json_encode().str.slice(5).str.strip_suffix("}"))
+    )
+    return wrapped.to_series().set(column.is_null(), None).alias(column.name)
+
+
+def objects_of(frame: pl.DataFrame) -> pl.Series:
+    """Typed columns as JSON objects by their names, without what is null."""
+    pairs = [_pair(each) for each in frame.iter_columns()]
+    joined = pl.DataFrame(pairs).select(pl.concat_str(pl.all(), separator=",", ignore_nulls=True))
+    return ("{" + joined.to_series() + "}").alias("objects")
+
+
+def _pair(column: pl.Series) -> pl.Series:
+    key = _json.dumps(names(column.name[2:].removesuffix(JSON))[-1], ensure_ascii=False)
+    return (f"{key}:" + json_of(column)).alias(column.name)

@@ -2,7 +2,8 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 import polars as pl
 
@@ -17,10 +18,16 @@ ENVELOPE = {
     "sighting": pl.Int64(),
 }
 JSON = ":json"
+REST = "_rest"
 LONGEST_NAME = 120
+FEW = "events/@few"  # the events of names too rare for objects of their own; no name has this folder
+
+# Small row groups, where a reader looks for a name or for ids and the statistics say where they cannot be.
+ROW_GROUPS = {"few": 8_192, "copies": 16_384}
 
 # Names of column types in the ledger, for the types that property columns can have.
-TYPES = {str(each): each for each in (pl.Int64(), pl.Float64(), pl.Boolean(), pl.String())}
+LARGE, EXACT = "Int64 beyond 2^53", 2**53
+TYPES = {str(each): each for each in (pl.Int64(), pl.Float64(), pl.Boolean(), pl.String())} | {LARGE: pl.Int64()}
 
 
 def folder(table: str) -> str:
@@ -43,46 +50,94 @@ def _letter(each: str) -> str:
     return "-" if each == " " else "".join(f"!{byte:02x}" for byte in each.encode())
 
 
-def outputs(slices: Iterable[dict], kind: str, table: str | None = None) -> list[dict]:
-    """What slices wrote of one kind, in the order of the slices."""
+def place(kind: str, table: str | None) -> str:
+    """The folder of a kind of table, for events with the name of the table."""
+    if kind == "few":
+        return FEW
+    return kind if table is None else f"{kind}/{folder(table)}"
+
+
+def outputs(parts: Iterable[dict], kind: str, table: str | None = None) -> list[dict]:
+    """What parts wrote of one kind, in the order of the parts."""
     return [
-        output for each in slices for output in each["outputs"] if output["kind"] == kind and output["table"] == table
+        output for each in parts for output in each["outputs"] if output["kind"] == kind and output["table"] == table
     ]
 
 
-def read(store: Store, slices: Iterable[dict], kind: str) -> pl.LazyFrame | None:
-    """A side table of all slices together; None where no slice has a row."""
-    paths = [each["path"] for each in outputs(slices, kind)]
+def read(store: Store, parts: Iterable[dict], kind: str) -> pl.LazyFrame | None:
+    """A side table of all parts together; None where no part has a row."""
+    paths = [each["path"] for each in outputs(parts, kind)]
     return scan(store, *paths) if paths else None
 
 
-def events(store: Store, slices: Iterable[dict], table: str, columns: Sequence[str]) -> pl.LazyFrame | None:
+def names(parts: Iterable[dict]) -> list[str]:
+    """Every event table that some part has rows of, sorted."""
+    listed = [each for part in parts for each in part["outputs"]]
+    rare = {name for each in listed for name in each.get("events", ())}
+    return sorted(rare | {each["table"] for each in listed if each["kind"] == "events"})
+
+
+# --- events ---------------------------------------------------------------------------------------
+
+
+Extract = Callable[[pl.Series, Sequence[str]], list[pl.Series]]
+"""The values at dotted paths of JSON objects: columns `p.<path>` of one type, or `p.<path>:json`."""
+
+
+def events(
+    store: Store, parts: Iterable[dict], table: str, columns: Sequence[str], extract: Extract
+) -> pl.LazyFrame | None:
     """The rows of one event table, with the asked-for property and context columns.
 
     Parameters
     ----------
-    slices
+    parts
         Entries of the ledger whose rows are wanted.
     columns
         Names without `:json`, such as `p.price` or `c.page.url`.
+    extract
+        Reads properties that have no column of their own: of events with rare names, or with very many properties.
 
     Returns
     -------
-    The envelope and, for each asked-for column that any slice has, either the typed column or its
-    `:json` form where the slices do not agree on a type. None where no slice has the table.
+    The envelope and, for each asked-for column that any part has, either the typed column or its
+    `:json` form where the parts do not agree on a type. None where no part has the table.
     """
-    files = outputs(slices, "events", table)
+    listed = list(parts)
+    files = [_File(each["path"], each["columns"]) for each in outputs(listed, "events", table)]
+    rare = [each for each in outputs(listed, "few") if table in each["events"]]
+    files += [_File(each["path"], each["columns"], table) for each in rare]
     if not files:
         return None
-    united = {column: _united([each["columns"] for each in files], column) for column in columns}
-    wanted = {column: dtype for column, dtype in united.items() if dtype is not None}
-    groups: dict[tuple, list[dict]] = defaultdict(list)
+    groups: dict[tuple, list[_File]] = defaultdict(list)
     for each in files:
-        groups[tuple(_found(each["columns"], column) for column in wanted)].append(each)
-    return pl.concat([_scan(store, group, found, wanted) for found, group in groups.items()])
+        found = [_found(each.columns, column) for column in columns]
+        groups[each.table, *found, each.path if IN_REST in found else ""].append(each)
+    streams = [_stream(store, group, columns, extract) for group in groups.values()]
+    united = {column: _united([each.columns for each in streams], column) for column in columns}
+    wanted = {column: dtype for column, dtype in united.items() if dtype is not None}
+    return pl.concat([_typed(each, wanted) for each in streams])
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """One object with events: its property columns, and for one with several tables which one is wanted."""
+
+    path: str
+    columns: dict[str, str]
+    table: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Stream:
+    """Rows that have the same of the wanted columns."""
+
+    rows: pl.LazyFrame
+    columns: dict[str, str]
 
 
 Found = tuple[str, str] | None  # a column's name in one file, and its type
+IN_REST = (REST, "String")
 
 
 def _found(schema: dict[str, str], column: str) -> Found:
@@ -90,23 +145,46 @@ def _found(schema: dict[str, str], column: str) -> Found:
     for name in (column + JSON,) if column.endswith(JSON) else (column, column + JSON):
         if name in schema:
             return name, schema[name]
-    return None
+    # What has no column may stand in the whole object.
+    return IN_REST if REST in schema and column.startswith("p.") else None
 
 
 def _united(schemas: Sequence[dict[str, str]], column: str) -> str | None:
     """The type that all files' values fit in; `:json` where only JSON does, None where no file has it."""
     found = {each for each in (_found(schema, column) for schema in schemas) if each}
     types = {JSON if name.endswith(JSON) else dtype for name, dtype in found}
-    if types == {"Int64", "Float64"}:
-        return "Float64"
+    if types <= {"Int64", LARGE, "Float64"} and len(types) > 1:
+        return "Int64" if "Float64" not in types else JSON if LARGE in types else "Float64"
     return types.pop() if len(types) == 1 else (JSON if types else None)
 
 
-def _scan(store: Store, files: list[dict], found: tuple[Found, ...], wanted: dict[str, str]) -> pl.LazyFrame:
-    """Files that have the same of the wanted columns, in the united types."""
-    schema = ENVELOPE | {name: TYPES[dtype] for name, dtype in filter(None, found)}
-    picked = [_as(each, column, dtype) for each, (column, dtype) in zip(found, wanted.items(), strict=True)]
-    return scan(store, *(each["path"] for each in files), schema=schema).select(*ENVELOPE, *picked)
+def _stream(store: Store, files: list[_File], columns: Sequence[str], extract: Extract) -> _Stream:
+    """Files that have the same of the columns; one file where some are to be read out of `_rest`."""
+    found = {column: _found(files[0].columns, column) for column in columns}
+    held = dict(each for each in found.values() if each)
+    rows = _scan(store, files, ENVELOPE | {name: TYPES[dtype] for name, dtype in held.items()})
+    if REST not in held:
+        return _Stream(rows, held)
+    table = rows.collect()
+    absent = [column[2:] for column, each in found.items() if each == IN_REST]
+    values = [each for each in extract(table.get_column(REST), absent) if each.null_count() < each.len()]
+    read = table.drop(REST).hstack(values)
+    return _Stream(read.lazy(), {name: type_name(read[name]) for name in read.columns if name not in ENVELOPE})
+
+
+def _scan(store: Store, files: list[_File], schema: dict) -> pl.LazyFrame:
+    paths = [each.path for each in files]
+    table = files[0].table
+    if table is None:
+        return scan(store, *paths, schema=schema)
+    rows = scan(store, *paths, schema={"event": pl.String()} | schema)
+    return rows.filter(pl.col("event") == table).drop("event")
+
+
+def _typed(stream: _Stream, wanted: dict[str, str]) -> pl.LazyFrame:
+    """The envelope and the wanted columns in the types they have everywhere."""
+    picked = [_as(_found(stream.columns, column), column, dtype) for column, dtype in wanted.items()]
+    return stream.rows.select(*ENVELOPE, *picked)
 
 
 def _as(found: Found, column: str, dtype: str) -> pl.Expr:
@@ -117,6 +195,13 @@ def _as(found: Found, column: str, dtype: str) -> pl.Expr:
     if dtype != JSON:
         return pl.col(name).cast(TYPES[dtype]).alias(target)
     return (pl.col(name) if name.endswith(JSON) else _to_json(name, own)).alias(target)
+
+
+def type_name(column: pl.Series) -> str:
+    """A column's type as the ledger names it: whole numbers that a Float64 cannot hold have a name of their own."""
+    if column.dtype == pl.Int64 and column.len() and ((column > EXACT) | (column < -EXACT)).any():
+        return LARGE
+    return str(column.dtype)
 
 
 def _to_json(name: str, own: str) -> pl.Expr:

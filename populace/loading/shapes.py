@@ -14,6 +14,10 @@ def _delivery(written: Any) -> Any:
     raise ValueError(message)
 
 
+def _listed(written: Any) -> Any:
+    return [] if written is None else [written] if isinstance(written, str) else written
+
+
 NAME = r"^[a-z][a-z0-9_]{0,62}$"
 KEY = r"^[a-z][a-z0-9_]{0,254}$"
 DURATION = r"^[1-9][0-9]* (hours?|days?)$"
@@ -28,6 +32,7 @@ Identifier = Annotated[str, StringConstraints(pattern=IDENTIFIER)]
 Limit = Annotated[
     str, StringConstraints(pattern=LIMIT), BeforeValidator(lambda each: str(each) if type(each) is int else each)
 ]
+Addresses = Annotated[list[str], BeforeValidator(_listed)]
 Deliveries = list[Annotated[str | dict[str, str], PlainValidator(_delivery)]]
 
 # What an example shows where a value does not match, by the type's pattern.
@@ -61,13 +66,15 @@ class SpaceShape(Shape):
     storage: StorageShape = StorageShape()
     window: Duration = "30 days"
     include_anonymous: bool = False
+    salt: int = 0
+    notify: Addresses = []
 
 
 class SourceShape(Shape):
     """One entry of `sources.yaml`."""
 
     archive: Text
-    layout: Literal["raw"] = "raw"
+    layout: Literal["raw", "segment_lake", "segment_json", "rudderstack_json", "warehouse"] = "raw"
     storage: StorageShape | None = None
     since: date | None = None
     keep_context: list[Text] = []

@@ -117,12 +117,22 @@ class _Loader:
             storage=self._storage("space", ("storage",), shape.storage),
             window=timedelta(hours=int(amount)) if unit.startswith("hour") else timedelta(days=int(amount)),
             include_anonymous=shape.include_anonymous,
+            salt=shape.salt,
+            notify=self._addresses(shape.notify),
             sources=self._each("sources", shapes.Name, shapes.SourceShape, self._source),
             identity=self._identity(),
             traits=self._each("traits", shapes.Key, shapes.TraitShape, self._trait),
             audiences=self._each("audiences", shapes.Key, shapes.AudienceShape, self._audience),
             destinations=self._each("destinations", shapes.Name, shapes.DestinationShape, self._destination),
         )
+
+    def _addresses(self, written: list[str]) -> tuple[str, ...]:
+        """Where to post what happens; kept as written, for an address is a secret."""
+        for number, text in enumerate(written):
+            if text and not VARIABLE.search(text) and not text.startswith(("https://", "http://")):
+                problem = "'notify' takes URLs that start with https:// or http://, such as ${NOTIFY_URL:-}"
+                self.documents["space"].report(("notify", number), problem)
+        return tuple(each for each in written if each)
 
     def _source(self, key: str, shape: shapes.SourceShape) -> Source:
         storage = shape.storage or shapes.StorageShape(**_texts(self.documents["space"].data.get("storage")))

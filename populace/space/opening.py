@@ -6,9 +6,8 @@ from pathlib import Path
 
 from populace import loading
 from populace.definitions import Context, Destination, Source, Space, walk
-from populace.errors import ArchiveError, DefinitionError, UsageError
-from populace.events.identifiers import tag
-from populace.events.slices import Rules
+from populace.errors import ArchiveError, UsageError
+from populace.events.parts import Rules
 from populace.lake.objects import Store, open_store
 
 
@@ -54,7 +53,12 @@ class OpenSpace:
         """What extraction of a source depends on: identifiers, and the context paths someone reads."""
         nodes = (node for each in self.definition.computed for node in walk(each.query))
         read = {node.path for node in nodes if isinstance(node, Context)}
-        return Rules(self.definition.identity, tuple(sorted(read | set(source.keep_context))))
+        return Rules(
+            self.definition.identity,
+            tuple(sorted(read | set(source.keep_context))),
+            source.layout,
+            self.definition.salt,
+        )
 
 
 def open_space(name: str, definitions: str | Path, environ: Mapping[str, str]) -> OpenSpace:
@@ -70,17 +74,7 @@ def open_space(name: str, definitions: str | Path, environ: Mapping[str, str]) -
     Raises
     ------
     UsageError, DefinitionError
-        As `loading.load`; also where two sources would get the same number.
+        As `loading.load`.
     """
     definition = loading.load(name, Path(definitions), environ)
-    _check_tags(definition.sources)
     return OpenSpace(definition, open_store(definition.lake, definition.storage))
-
-
-def _check_tags(sources: tuple[Source, ...]) -> None:
-    taken: dict[int, Source] = {}
-    for each in sources:
-        other = taken.setdefault(tag(each.name), each)
-        if other is not each:
-            problem = f"{each.at}: '{each.name}' and '{other.name}' get the same number; rename one of them"
-            raise DefinitionError([problem])

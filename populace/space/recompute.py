@@ -6,7 +6,7 @@ published.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -18,7 +18,9 @@ import populace
 from populace import audiences, identity, query, traits
 from populace.definitions import Audience, Trait
 from populace.errors import StaleError, UsageError
-from populace.events.slices import table_of
+from populace.events import shred
+from populace.events.jsontext import JsonReader, names, pointer
+from populace.events.tables import table_of
 from populace.lake import ledger, runs, tables
 from populace.lake.objects import read_json, write_json
 from populace.space.opening import OpenSpace
@@ -31,13 +33,13 @@ KNOWN_IDS = ("user_id", "email", "android.idfa", "ios.idfa")  # A-73
 class Run:
     """A run that is being made.
 
-    `slices` are the ledger's entries by source and day; `before` is the published run it is
+    `parts` are the ledger's entries by source; `before` is the published run it is
     compared with, None for the first.
     """
 
     run_id: str
     as_of: datetime
-    slices: dict[str, dict[str, dict]]
+    parts: dict[str, dict[str, dict]]
     document: dict
 
     @property
@@ -46,8 +48,8 @@ class Run:
 
     @property
     def entries(self) -> list[dict]:
-        """Every slice, by source and then day."""
-        return [entry for days in self.slices.values() for entry in days.values()]
+        """Every part, by source and then name."""
+        return [entry for parts in self.parts.values() for entry in parts.values()]
 
 
 def instant(text: str) -> datetime:
@@ -90,24 +92,29 @@ def plan(space: OpenSpace, as_of: datetime, *, allow_stale: bool = False) -> Run
             f"run `populace replay {space.definition.name}`, or pass --allow-stale"
         )
         raise StaleError(message)
-    slices = {each.name: ledger.slices(space.lake, each.name) for each in space.definition.sources}
+    sources = [each.name for each in space.definition.sources]
     document = {
         "space": space.definition.name,
         "as_of": iso(as_of),
         "before": runs.before(space.lake, iso(as_of)),
         "code": f"{populace.__version__}+{_code()}",
         "definitions": _definitions(space),
-        "slices": {name: {day: each["fingerprint"] for day, each in days.items()} for name, days in slices.items()},
+        "slices": _slices(space, sources),
         "stale": sorted(stale),
     }
     name = f"{as_of.astimezone(UTC):%Y%m%dT%H%M%SZ}-{ledger.fingerprint(document)[:12]}"
     document["run_id"] = name
     write_json(space.lake, f"runs/{name}/plan.json", document)
-    return Run(name, as_of, slices, document)
+    return Run(name, as_of, {each: ledger.parts(space.lake, each) for each in sources}, document)
+
+
+def _slices(space: OpenSpace, sources: Iterable[str]) -> dict[str, dict[str, str]]:
+    """For each source and received day what it was made of; how it was cut into parts does not show."""
+    return {name: ledger.slices(space.lake, name) for name in sources}
 
 
 def reopen(space: OpenSpace, run_id: str, *, strict: bool = True) -> Run:
-    """A run that was planned before, with the slices it was planned with.
+    """A run that was planned before, with the lake it was planned with.
 
     Parameters
     ----------
@@ -117,15 +124,14 @@ def reopen(space: OpenSpace, run_id: str, *, strict: bool = True) -> Run:
     Raises
     ------
     StaleError
-        If a slice has changed since: the tables would not be what their name says.
+        If a received day has changed since: the tables would not be what their name says.
     """
     document = read_json(space.lake, f"runs/{run_id}/plan.json")
-    slices = {name: ledger.slices(space.lake, name) for name in document["slices"]}
-    found = {name: {day: each["fingerprint"] for day, each in days.items()} for name, days in slices.items()}
-    if strict and found != document["slices"]:
+    if strict and _slices(space, document["slices"]) != document["slices"]:
         message = f"run {run_id}: the lake changed while it was computed; start it again"
         raise StaleError(message)
-    return Run(run_id, instant(document["as_of"]), slices, document)
+    parts = {name: ledger.parts(space.lake, name) for name in document["slices"]}
+    return Run(run_id, instant(document["as_of"]), parts, document)
 
 
 @cache
@@ -242,15 +248,23 @@ def reduced(space: OpenSpace, run: Run, queries: list) -> tuple[pl.DataFrame, pl
     streams = {}
     for name, needs in traits.requirements(queries).items():
         columns = [f"p.{path}" for path in sorted(needs.properties)] + [f"c.{path}" for path in sorted(needs.contexts)]
-        slices = [each for each in run.entries if _reaches(each, needs, run.as_of)]
-        stream = tables.events(space.lake, slices, table_of(name), columns)
+        parts = [each for each in run.entries if _reaches(each, needs, run.as_of)]
+        stream = tables.events(space.lake, parts, table_of(name), columns, extract)
         if stream is not None:
             streams[name] = stream.join(sightings, on="sighting")
     return profiles.collect(), traits.reduce(streams, traits.reducers(queries), run.as_of)
 
 
+def extract(objects: pl.Series, paths: Sequence[str]) -> list[pl.Series]:
+    """Columns `p.<path>` from whole property objects."""
+    wanted = [names(path) for path in paths]
+    with JsonReader() as json:
+        values = json.values(objects, [pointer(path) for path in wanted])
+    return [shred.of_values(path, shred.without_null(each), "p.") for path, each in zip(wanted, values, strict=True)]
+
+
 def _reaches(entry: dict, needs: traits.Needs, as_of: datetime) -> bool:
-    """Whether a slice can hold an event inside the widest window."""
+    """Whether a part can hold an event inside the widest window."""
     if entry["least"] is None:
         return False
     reaches_back = needs.window is None or entry["greatest"] >= iso(as_of - needs.window)

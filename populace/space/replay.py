@@ -1,60 +1,80 @@
-"""Replay: archive to lake, a slice at a time, oldest day first.
+"""Replay: archive to lake, a part at a time, oldest day first.
 
-A message may be held by several slices; the copy received first counts (E-35), whatever order the
-slices ran in. So a slice is first read against what is known then, and when all are there, those
-that kept or gave up a message wrongly run once more. The lake then depends on the archive alone.
+A part is checked, then claims its messages, then is written. Checking and writing run beside each other on
+both cores; claiming happens in order, so that the choice between copies does not depend on chance.
 """
 
-from collections.abc import Callable, Collection, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from datetime import date
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 
 import polars as pl
 
-from populace.events import slices
+from populace.errors import ArchiveError, PopulaceError
+from populace.events import parts
 from populace.events.jsontext import JsonReader
-from populace.events.slices import Slice
+from populace.events.layouts import LAYOUTS
+from populace.events.parts import Checked
 from populace.lake import ledger, tables
-from populace.lake.ledger import UNDATED
-from populace.lake.objects import write_table
-from populace.space.archive import Survey, message_ids, slice_rows
+from populace.lake.messages import Messages
+from populace.lake.objects import ROW_GROUP, write_table
+from populace.space import copies
+from populace.space.archive import Stretch, Survey
+from populace.space.copies import Claims, Part
 from populace.space.opening import OpenSpace
-from populace.space.schemas import INSTANT, Columns, empty
+from populace.space.reading import Chunk, chunks
 
-CONTESTED = "replay/contested.parquet"
 UNREADABLE = "unreadable"  # a source whose archive could not be looked at
-PREFERRED = ("received_at", "source", "object", "row")
-WRITERS = 8  # tables of a slice written together; on S3 the time goes into waiting
-SIDE_TABLES = ("sightings", "identifiers", "custom_traits", "links", "quarantine")
+WORKERS = 2  # parts in work together; both cores, and what one part holds in memory twice
+WRITERS = 8  # tables of a part written together; on S3 the time goes into waiting
+SIDE_TABLES = ("sightings", "identifiers", "custom_traits", "links")
+SHOWN_FAILURES = 5
 
-COPIES: Columns = {
-    "message_id": pl.String,
-    "received_at": INSTANT,
-    "object": pl.String,
-    "row": pl.UInt32,
-    "kept": pl.Boolean,
-    "source": pl.String,
-    "day": pl.String,
-}
-
-Progress = Callable[[str, int, int], None]
-"""Called with a slice's day, the rows done and the rows to do."""
+# Which parts may hold a message that another one holds, too, while a source is `unsettled`.
+BEATEN = "beaten"  # those that lost one to a part that was just made
+EVERYWHERE = "everywhere"  # any, of whatever source
 
 
-# --- before the slices ------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Step:
+    """How far a source is: bytes of the archive done and to do, rows read, and received days left."""
+
+    done: int
+    todo: int
+    rows: int
+    days_left: int
+
+
+Progress = Callable[[Step], None]
+
+
+# --- before the parts -------------------------------------------------------------------------------
 
 
 def begin(space: OpenSpace, survey: Survey) -> None:
-    """Mark the source as running where there is something to do, and drop slices that vanished."""
-    if survey.due or survey.vanished or not is_complete(space, survey.source.name):
-        ledger.begin(space.lake, survey.source.name, survey.since)
-    for day in survey.vanished:
-        _discard(space, survey.source.name, day)
+    """Mark the source as running where there is something to do, and drop parts that are stale or outgrown."""
+    source = survey.source.name
+    is_due = survey.todo or survey.stale or not is_complete(space, source)
+    if is_due:
+        before = ledger.summary(space.lake, source)
+        # After a stop half-way, and when parts go, copies elsewhere may be missing or twice: then all are looked at.
+        is_as_left = before.get("status") == "complete" and before.get("among") == space.source_names
+        unsettled = EVERYWHERE if before and (survey.stale or not is_as_left) else None
+        ledger.write_summary(space.lake, source, _running(survey, unsettled))
+    for part in (*survey.stale, *survey.outgrown) if is_due else ():
+        _discard(space, source, part)
+
+
+def _running(survey: Survey, unsettled: str | None) -> dict:
+    return {"status": "running", "since": survey.since, "unsettled": unsettled, "pending": survey.pending}
 
 
 def doubt(space: OpenSpace, survey: Survey) -> None:
     """Say that the archive of a source could not be looked at: nobody knows whether the lake holds all of it."""
-    ledger.finish(space.lake, survey.source.name, survey.since, UNREADABLE, space.source_names)
+    _sum_up(space, survey, UNREADABLE, {})
 
 
 def is_complete(space: OpenSpace, source: str) -> bool:
@@ -62,187 +82,270 @@ def is_complete(space: OpenSpace, source: str) -> bool:
     return ledger.is_complete(space.lake, source, space.source_names)
 
 
-def _discard(space: OpenSpace, source: str, day: str) -> None:
-    entry = ledger.entry(space.lake, source, day)
-    ledger.forget(space.lake, source, day)
+def _discard(space: OpenSpace, source: str, part: str) -> None:
+    entry = ledger.entry(space.lake, source, part)
+    ledger.forget(space.lake, source, part)
     for output in entry["outputs"] if entry else ():
         space.lake.delete(output["path"])
 
 
-def find_contested(space: OpenSpace, surveys: Collection[Survey]) -> int:
-    """Find the messages that more than one slice holds, and remember them for the slices to come.
+# --- parts --------------------------------------------------------------------------------------------
 
-    Returns
-    -------
-    How many there are.
+
+def run_source(space: OpenSpace, survey: Survey, todo: Iterable[Stretch], progress: Progress) -> None:
+    """Replay these rows of a source, oldest day first, then settle what it shares with other parts.
+
+    Raises
+    ------
+    ArchiveError
+        Once everything else is done, if objects could not be read; names them.
     """
-    if all(is_complete(space, each.source.name) for each in surveys):
-        return 0
-    frames = list(_ids_by_slice(space, surveys))
-    found = pl.concat(frames).drop_nulls().group_by("message_id").agg(slices=pl.col("slice").n_unique())
-    contested = found.filter(pl.col("slices") > 1).select("message_id").sort("message_id").collect(engine="streaming")
-    write_table(space.lake, CONTESTED, contested)
-    return contested.height
+    todo = list(todo)
+    failures: list[tuple[Stretch, PopulaceError]] = []
+    before = ledger.summary(space.lake, survey.source.name)
+    everywhere = before.get("unsettled") == EVERYWHERE
+    if not todo and not everywhere:
+        return
+    if not everywhere:
+        ledger.write_summary(space.lake, survey.source.name, before | {"unsettled": BEATEN})
+    with _index(space) as index, _Maker(space, survey) as maker:
+        claims = Claims(space.lake, index)
+        rules, store = space.rules(survey.source), space.archive(survey.source)
+        layout = LAYOUTS[survey.source.layout]
+        read = chunks(store, layout, rules.wanted, todo, lambda *failed: failures.append(failed))
+        tracker = _Tracker(todo, progress)
+        _in_order(read, maker, claims, tracker)
+        _settle(space, claims, maker, everywhere=everywhere)
+        index.save()
+    if failures:
+        before = ledger.summary(space.lake, survey.source.name)
+        failed = [{"path": each.path, "day": each.day} for each, _ in failures]
+        ledger.write_summary(space.lake, survey.source.name, before | {"failed": failed})
+        raise ArchiveError(_told([str(cause) for _, cause in failures]))
 
 
-def _ids_by_slice(space: OpenSpace, surveys: Collection[Survey]) -> Iterator[pl.LazyFrame]:
-    """(message_id, slice) of the lake's good copies and of every row that due slices are about to read."""
-    name = pl.col("source") + "/" + pl.col("day")
-    yield pl.LazyFrame(schema={"message_id": pl.String, "slice": pl.String})
-    for each in surveys:
-        for ids in message_ids(space.archive(each.source), each.due_objects(), each.due):
-            yield ids.with_columns(source=pl.lit(each.source.name)).select("message_id", slice=name)
-    due = {(each.source.name, day) for each in surveys for day in each.due}
-    if (done := _copies(space, leaving_out=due)) is not None:
-        yield done.select("message_id", slice=name)
+def _told(messages: list[str]) -> str:
+    more = len(messages) - SHOWN_FAILURES
+    return "\n".join(messages[:SHOWN_FAILURES] + ([f"and {more} more objects that cannot be read"] if more > 0 else []))
 
 
-# --- slices -----------------------------------------------------------------------------------------
+@contextmanager
+def _index(space: OpenSpace) -> Iterator[Messages]:
+    index = Messages(space.lake, copies.known(space.lake, space.source_names))
+    try:
+        yield index
+    finally:
+        index.close()
 
 
-def run_source(space: OpenSpace, survey: Survey, days: Collection[str], progress: Progress) -> None:
-    """Replay the due slices of a source that are among these days, oldest first."""
-    source, due = survey.source.name, [day for day in survey.due if day in days]
-    contested = pl.read_parquet(space.lake.url(CONTESTED), storage_options=space.lake.options or None)
-    held = _held(space, contested, leaving_out={(source, day) for day in survey.due})
-    rows = dict(survey.objects.group_by("day").agg(pl.col("rows").sum()).iter_rows())
-    todo, done = sum(rows[day] for day in due), 0
-    with JsonReader() as json:
-        for day in due:
-            read = run_slice(space, survey, day, _best(held), json)
-            mine = _labelled(read.copies, source, day)
-            held = pl.concat([held, mine.join(contested, on="message_id", how="semi")])
-            done += rows[day]
-            progress(day, done, todo)
+def _in_order(read: Iterable[Chunk], maker: "_Maker", claims: Claims, tracker: "_Tracker") -> None:
+    """Check and make parts beside each other, and let them claim their messages one after the other."""
+    checking: deque[tuple[Chunk, Future[Checked]]] = deque()
+    making: deque[Future[None]] = deque()
+
+    def advance() -> None:
+        chunk, future = checking.popleft()
+        checked = future.result()
+        while len(making) >= WORKERS - 1:
+            making.popleft().result()
+        part = maker.named(chunk, checked)
+        kept = claims.claim(copies.name(maker.source, part), maker.source, checked.copies)
+        making.append(maker.pool.submit(maker.make, part, chunk, checked, kept, claims))
+        tracker.told(chunk, checked.rows.height)
+
+    for chunk in read:
+        checking.append((chunk, maker.pool.submit(maker.check, chunk)))
+        if len(checking) >= WORKERS:
+            advance()
+    while checking:
+        advance()
+    for future in making:
+        future.result()
 
 
-def run_slice(space: OpenSpace, survey: Survey, day: str, rivals: pl.DataFrame, json: JsonReader) -> Slice:
-    """Read one slice and put its tables in their places; its entry in the ledger comes last."""
-    source, store = survey.source, space.archive(survey.source)
-    objects = survey.objects.filter(pl.col("day") == day).sort("path")
-    on = None if day == UNDATED else date.fromisoformat(day)
-    read = slices.read(
-        list(slice_rows(store, objects.get_column("path").to_list(), on)),
-        source=source.name,
-        day=on,
-        rules=space.rules(source),
-        rivals=rivals,
-        json=json,
-    )
-    before = ledger.entry(space.lake, source.name, day)
-    ledger.forget(space.lake, source.name, day)
-    outputs = _write(space, source.name, day, read)
-    ledger.record(space.lake, source.name, _entry(survey, day, objects, read, outputs))
-    stale = {each["path"] for each in (before or {"outputs": []})["outputs"]} - {each["path"] for each in outputs}
-    for path in sorted(stale):
-        space.lake.delete(path)
-    return read
+class _Tracker:
+    """What has been read of the archive, by the bytes of its objects."""
+
+    def __init__(self, todo: list[Stretch], progress: Progress) -> None:
+        self.progress = progress
+        self.todo = sum(each.size for each in todo)
+        self.days = sorted({each.day for each in todo if each.day})
+        self.done = self.rows = 0
+        self.seen: set[str] = set()
+
+    def told(self, chunk: Chunk, rows: int) -> None:
+        fresh = [each for each in chunk.stretches if each.path not in self.seen]
+        self.seen |= {each.path for each in fresh}
+        self.done += sum(each.size for each in fresh)
+        self.rows += rows
+        last = max((each.day for each in chunk.stretches if each.day), default="")
+        self.progress(Step(self.done, self.todo, self.rows, sum(day > last for day in self.days)))
 
 
-def _write(space: OpenSpace, source: str, day: str, read: Slice) -> list[dict]:
+class _Maker:
+    """Makes parts of one source, on threads that each have a reader of JSON."""
+
+    def __init__(self, space: OpenSpace, survey: Survey) -> None:
+        self.space = space
+        self.survey = survey
+        self.source = survey.source.name
+        self.rules = space.rules(survey.source)
+        self.pool = ThreadPoolExecutor(WORKERS)
+        self.readers: SimpleQueue[JsonReader] = SimpleQueue()
+
+    def __enter__(self) -> "_Maker":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.pool.shutdown(cancel_futures=True)
+        while not self.readers.empty():
+            self.readers.get().close()
+
+    @contextmanager
+    def json(self) -> Iterator[JsonReader]:
+        try:
+            reader = self.readers.get_nowait()
+        except Empty:
+            reader = JsonReader()
+        try:
+            yield reader
+        finally:
+            self.readers.put(reader)
+
+    def check(self, chunk: Chunk) -> Checked:
+        with self.json() as json:
+            return parts.check(chunk.frames(json), self.survey.since, json)
+
+    def named(self, chunk: Chunk, checked: Checked) -> str:
+        """A part's name: the day it begins with, and a fingerprint of what it is made of and by which rules."""
+        made_of = [[each.path, each.digest, each.start, each.stop] for each in chunk.stretches]
+        return f"{parts.first_day(checked)}-{ledger.fingerprint([self.survey.rules, self.survey.since, made_of])[:10]}"
+
+    def make(self, part: str, chunk: Chunk, checked: Checked, kept: pl.Series, claims: Claims) -> None:
+        with self.json() as json:
+            made = parts.tables(checked, kept, self.source, self.rules, json)
+        wrong = parts.rejected(checked)
+        quarantine = wrong.join(chunk.whole(wrong), on=["object", "row"], how="left") if wrong.height else wrong
+        ledger.forget(self.space.lake, self.source, part)
+        mine = checked.copies.with_columns(kept=kept)
+        outputs = _write(self.space, self.source, part, made, quarantine, mine)
+        entry = _entry(self.survey, part, chunk, checked, kept, made, outputs)
+        ledger.record(self.space.lake, self.source, entry)
+        claims.settled(copies.name(self.source, part))
+
+
+def _write(
+    space: OpenSpace, source: str, part: str, made: parts.Tables, quarantine: pl.DataFrame, mine: pl.DataFrame
+) -> list[dict]:
     """Every table that has rows; the ledger says which there are."""
-    named: list[tuple[str, str | None, pl.DataFrame]] = [("events", name, each) for name, each in read.events.items()]
-    named += [(kind, None, getattr(read, kind)) for kind in SIDE_TABLES]
-    named.append(("copies", None, _labelled(read.copies, source, day)))
+    named: list[tuple[str, str | None, pl.DataFrame]] = [("events", name, each) for name, each in made.events.items()]
+    named += [(kind, None, getattr(made, kind)) for kind in SIDE_TABLES]
+    named += [("few", None, made.few), ("quarantine", None, quarantine), ("copies", None, mine)]
     with ThreadPoolExecutor(WRITERS) as pool:
-        written = [pool.submit(_write_one, space, source, day, *each) for each in named if not each[2].is_empty()]
+        written = [pool.submit(_write_one, space, source, part, *each) for each in named if not each[2].is_empty()]
         return [each.result() for each in written]
 
 
-def _write_one(space: OpenSpace, source: str, day: str, kind: str, table: str | None, frame: pl.DataFrame) -> dict:
-    place = kind if table is None else f"{kind}/{tables.folder(table)}"
-    path = f"{place}/{source}-{day}.parquet"
-    write_table(space.lake, path, frame)
-    columns = {name: str(dtype) for name, dtype in frame.schema.items() if name[:2] in ("p.", "c.")}
-    return {"kind": kind, "table": table, "path": path, "rows": frame.height, "columns": columns}
+def _write_one(space: OpenSpace, source: str, part: str, kind: str, table: str | None, frame: pl.DataFrame) -> dict:
+    place = tables.place(kind, table)
+    path = f"{place}/{source}-{part}.parquet"
+    write_table(space.lake, path, frame, tables.ROW_GROUPS.get(kind, ROW_GROUP))
+    shredded = [each for each in frame.iter_columns() if each.name[:2] in ("p.", "c.") or each.name == tables.REST]
+    columns = {each.name: tables.type_name(each) for each in shredded}
+    described: dict = {"kind": kind, "table": table, "path": path, "rows": frame.height, "columns": columns}
+    if kind == "few":
+        described["events"] = sorted(frame.get_column("event").unique())
+    return described
 
 
-def _entry(survey: Survey, day: str, objects: pl.DataFrame, read: Slice, outputs: list[dict]) -> dict:
+def _entry(
+    survey: Survey,
+    part: str,
+    chunk: Chunk,
+    checked: Checked,
+    kept: pl.Series,
+    made: parts.Tables,
+    outputs: list[dict],
+) -> dict:
+    counted = {row.pop("day"): row for row in parts.counts(checked, kept).rows(named=True)}
+    reasons = parts.rejected(checked).get_column("reason").value_counts()
     return {
+        "part": part,
         "source": survey.source.name,
-        "day": day,
         "status": "complete",
-        "fingerprint": survey.fingerprints[day],
-        "objects": objects.select("path", "digest", "size").rows(named=True),
-        "rows": read.counts,
-        "reasons": read.reasons,
-        "least": read.least,
-        "greatest": read.greatest,
+        "rules": survey.rules,
+        "since": survey.since,
+        "left_out": checked.left_out,
+        "tier": chunk.tier,
+        "objects": _objects(chunk, checked),
+        "days": counted,
+        "rows": ledger.total(counted.values()),
+        "reasons": dict(sorted(reasons.iter_rows())),
+        "rejections": parts.rejections(checked),
+        "least": made.least,
+        "greatest": made.greatest,
         "outputs": outputs,
     }
 
 
-# --- copies -----------------------------------------------------------------------------------------
-
-
-def _copies(space: OpenSpace, leaving_out: Collection[tuple[str, str]] = ()) -> pl.LazyFrame | None:
-    """Every good copy in the lake: `COPIES`, of all sources; None where there is no slice."""
-    entries = [
-        entry
-        for source in space.definition.sources
-        for day, entry in ledger.slices(space.lake, source.name).items()
-        if (source.name, day) not in leaving_out
+def _objects(chunk: Chunk, checked: Checked) -> list[dict]:
+    days: dict[str, dict[str, int]] = {}
+    for name, day, rows in parts.objects(checked).iter_rows():
+        days.setdefault(name, {})[day] = rows
+    return [
+        {"path": each.path, "digest": each.digest, "size": each.size, "start": each.start, "stop": each.stop}
+        | {"days": days.get(chunk.label(each.path), {})}
+        for each in chunk.stretches
     ]
-    return tables.read(space.lake, entries, "copies")
 
 
-def _labelled(copies: pl.DataFrame, source: str, day: str) -> pl.DataFrame:
-    return copies.with_columns(source=pl.lit(source), day=pl.lit(day)).select(*COPIES)
+# --- settling -------------------------------------------------------------------------------------------
 
 
-def _held(space: OpenSpace, messages: pl.DataFrame, leaving_out: Collection[tuple[str, str]] = ()) -> pl.DataFrame:
-    """The copies of these messages that slices hold."""
-    copies = _copies(space, leaving_out) if messages.height else None
-    if copies is None:
-        return empty(COPIES)
-    return copies.join(messages.lazy(), on="message_id", how="semi").select(*COPIES).collect()
+def _settle(space: OpenSpace, claims: Claims, maker: _Maker, *, everywhere: bool) -> None:
+    """Make parts again that kept a message another part should, or gave one up that is theirs."""
+    wrong = claims.beaten
+    if everywhere:
+        known = copies.known(space.lake, space.source_names)
+        wrong = wrong | set(copies.wrong(copies.in_question(space.lake, claims.index, known)))
+    settled = {maker.source, *(space.source_names if everywhere else ())}
+    for source in {part.partition("/")[0] for part in wrong}:
+        found = ledger.summary(space.lake, source)
+        if found.get("status") == "complete":  # until its parts are made again; if that fails, so it stays
+            ledger.write_summary(space.lake, source, found | {"status": "running", "unsettled": BEATEN})
+            settled.add(source)
+    for part in sorted(wrong):
+        _make_again(space, claims, part)
+    for source in settled:
+        found = ledger.summary(space.lake, source)
+        if found.get("unsettled"):
+            ledger.write_summary(space.lake, source, found | {"unsettled": None})
 
 
-def _best(copies: pl.DataFrame) -> pl.DataFrame:
-    """One copy a message: the one that counts."""
-    first = copies.sort(PREFERRED).unique("message_id", keep="first", maintain_order=True)
-    return first.select("message_id", *PREFERRED)
+def _make_again(space: OpenSpace, claims: Claims, part: Part) -> None:
+    source, name = part.split("/")
+    entry = ledger.entry(space.lake, source, name)
+    assert entry is not None, "a part with copies has an entry"
+    owner = space.source(source)
+    stretches = [
+        Stretch(each["path"], each["digest"], each["size"], None, each["start"], each["stop"])
+        for each in entry["objects"]
+    ]
+    layout, rules = LAYOUTS[owner.layout], space.rules(owner)
+    survey = Survey(owner, entry["since"], ledger.fingerprint(rules.describe()), (), ())
+    failures: list[str] = []
+    read = chunks(space.archive(owner), layout, rules.wanted, stretches, lambda _, cause: failures.append(str(cause)))
+    pieces = [piece for chunk in read for piece in chunk.pieces]
+    if failures:
+        raise ArchiveError(_told(failures))
+    chunk = Chunk(pieces, space.archive(owner), layout, rules.wanted)
+    with _Maker(space, survey) as other:
+        checked = other.check(chunk)
+        rivals = copies.of_messages(space.lake, claims.index, part, checked.copies.get_column("message_id"))
+        other.make(name, chunk, checked, copies.prevails(checked.copies, source, rivals), claims)
 
 
-# --- after the slices -------------------------------------------------------------------------------
-
-
-def settle(space: OpenSpace, surveys: Collection[Survey]) -> int:
-    """Run slices again that kept a message another slice should, or gave one up that is theirs.
-
-    Returns
-    -------
-    How many slices ran again.
-    """
-    by_source = {each.source.name: each for each in surveys}
-    if all(is_complete(space, name) for name in by_source):
-        return 0
-    held = _in_question(space)
-    wrong = _wrong(held)
-    with JsonReader() as json:
-        for source, day in wrong:
-            ledger.begin(space.lake, source, by_source[source].since)
-            others = held.filter((pl.col("source") != source) | (pl.col("day") != day))
-            run_slice(space, by_source[source], day, _best(others), json)
-    return len(wrong)
-
-
-def _in_question(space: OpenSpace) -> pl.DataFrame:
-    """All copies of messages that several slices hold now, or that a slice gave up before."""
-    copies = _copies(space)
-    if copies is None:
-        return empty(COPIES)
-    contested = pl.read_parquet(space.lake.url(CONTESTED), storage_options=space.lake.options or None)
-    given_up = copies.filter(~pl.col("kept")).select("message_id").collect()
-    return _held(space, pl.concat([contested, given_up]).unique())
-
-
-def _wrong(held: pl.DataFrame) -> list[tuple[str, str]]:
-    """Slices (source, day) whose choice differs from what all copies together say, oldest first."""
-    counts = held.select("message_id", *PREFERRED).sort(PREFERRED).unique("message_id", keep="first")
-    judged = held.join(counts.with_columns(wins=pl.lit(value=True)), on=["message_id", *PREFERRED], how="left")
-    wrong = judged.filter(pl.col("kept") != pl.col("wins").fill_null(value=False))
-    return wrong.select("source", "day").unique().sort("day", "source").rows()
+# --- after the parts --------------------------------------------------------------------------------
 
 
 def drop_removed(space: OpenSpace) -> list[str]:
@@ -252,16 +355,37 @@ def drop_removed(space: OpenSpace) -> list[str]:
     """
     removed = [name for name in ledger.sources(space.lake) if name not in space.source_names]
     for name in removed:
-        for day in ledger.entries(space.lake, name):
-            _discard(space, name, day)
+        for part in ledger.entries(space.lake, name):
+            _discard(space, name, part)
         ledger.drop(space.lake, name)
     return removed
 
 
 def finish(space: OpenSpace, survey: Survey) -> dict:
-    """Sum up the source; it is complete if every slice that its objects make is in the lake."""
+    """Sum up the source; it is complete if every row of its objects is in the lake, and every message once."""
     before = ledger.summary(space.lake, survey.source.name)
     if is_complete(space, survey.source.name) or before.get("status") == UNREADABLE:
         return before
-    status = "running" if survey.due else "complete"
-    return ledger.finish(space.lake, survey.source.name, survey.since, status, space.source_names)
+    failed, unsettled = before.get("failed", []), before.get("unsettled")
+    status = "failed" if failed else "running" if survey.todo or unsettled else "complete"
+    return _sum_up(space, survey, status, {"failed": failed, "unsettled": unsettled})
+
+
+def _sum_up(space: OpenSpace, survey: Survey, status: str, more: dict) -> dict:
+    source = survey.source.name
+    found = ledger.entries(space.lake, source)
+    pieces = [ledger.of_entry(each) for each in found.values()]
+    if pieces:
+        ledger.remember_pieces(space.lake, source, pl.concat(pieces))
+    document = {
+        "status": status,
+        "since": survey.since,
+        "among": space.source_names,
+        "pending": survey.pending,
+        "parts": {name: {key: each[key] for key in each if key != "objects"} for name, each in found.items()},
+        "days": ledger.days(found.values(), survey.pending, more.get("failed", [])),
+        "rows": ledger.total(each["rows"] for each in found.values()),
+        "slices": ledger.fingerprints(found.values()),
+    }
+    ledger.write_summary(space.lake, source, document | (more if status != "complete" else {}))
+    return ledger.summary(space.lake, source)

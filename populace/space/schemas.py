@@ -31,12 +31,12 @@ RUN: dict[str, Columns] = {
 
 LAKE: dict[str, Columns] = {
     "sightings": {
-            "sighting": pl.Int64, "ids": pl.List(pl.Int64), "first_timestamp": INSTANT, "first_received_at": INSTANT,
-            "first_message_id": pl.String, "count": pl.UInt32, "source": pl.String,
+            "sighting": pl.Int64, "check": pl.UInt64, "ids": pl.List(pl.Int64), "first_timestamp": INSTANT,
+            "first_received_at": INSTANT, "first_message_id": pl.String, "count": pl.UInt32, "source": pl.String,
         },
     "identifiers": {
-            "identifier": pl.Int64, "collection": pl.String, "id_type": pl.String, "value": pl.String,
-            "raw_value": pl.String,
+            "identifier": pl.Int64, "check": pl.UInt64, "collection": pl.String, "id_type": pl.String,
+            "value": pl.String, "raw_value": pl.String, "first_timestamp": INSTANT,
         },
 }  # fmt: skip
 """Side tables of the lake that a run cannot do without."""

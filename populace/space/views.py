@@ -12,11 +12,11 @@ from populace.definitions import Audience, Destination, Trait
 from populace.errors import UsageError
 from populace.events import identifiers
 from populace.events.jsontext import names
-from populace.events.slices import event_of, is_event
+from populace.events.tables import event_of, is_event
 from populace.lake import ledger, runs, tables
 from populace.lake.delivery import Ledger
 from populace.loading.checks import references
-from populace.space import recompute
+from populace.space import recompute, standing
 from populace.space.opening import OpenSpace
 
 LATEST_EVENTS = 10
@@ -61,10 +61,15 @@ def _manifests(space: OpenSpace) -> list[dict]:
 # --- status -----------------------------------------------------------------------------------------
 
 
-def status(space: OpenSpace, run_id: str | None = None) -> Iterator[dict[str, Any]]:
-    """One row for each source, for a run (the current one), and for each destination; `about` says which."""
+def status(space: OpenSpace, run_id: str | None = None, *, days: bool = False) -> Iterator[dict[str, Any]]:
+    """One row for each source, for a run (the current one), and for each destination; `about` says which.
+
+    With `days` one for each received day of each source as well.
+    """
     for source in space.definition.sources:
-        yield _source_status(space, source.name)
+        yield standing.of_source(space, source.name)
+        if days:
+            yield from standing.of_days(space, source.name)
     published = runs.current(space.lake)
     shown = run_id or published
     manifest = runs.manifest(space.lake, shown) if shown else None
@@ -75,29 +80,9 @@ def status(space: OpenSpace, run_id: str | None = None) -> Iterator[dict[str, An
         yield _destination_status(space, destination)
 
 
-def _source_status(space: OpenSpace, name: str) -> dict[str, Any]:
-    found = ledger.summary(space.lake, name)
-    slices = [each for each in found.get("slices", {}).values() if each["least"]]
-    return {
-        "about": "source",
-        "source": name,
-        "status": found.get("status", "pending"),
-        "since": found.get("since"),
-        "days": len(slices),
-        "first_event": min((each["least"] for each in slices), default=None),
-        "last_event": max((each["greatest"] for each in slices), default=None),
-        **found.get("rows", {}),
-        "reasons": reasons(found),
-    }
-
-
 def reasons(summary: dict) -> dict[str, int]:
     """How many rows of a source were rejected, by reason code."""
-    counted: dict[str, int] = {}
-    for entry in summary.get("slices", {}).values():
-        for reason, count in entry["reasons"].items():
-            counted[reason] = counted.get(reason, 0) + count
-    return dict(sorted(counted.items()))
+    return ledger.reasons(summary.get("parts", {}).values())
 
 
 def _destination_status(space: OpenSpace, destination: Destination) -> dict[str, Any]:
@@ -167,14 +152,13 @@ def _normalised(space: OpenSpace, id_type: str, value: str) -> str:
 
 def _latest_events(space: OpenSpace, run_id: str, sightings: pl.Series) -> list[dict[str, Any]]:
     run = recompute.reopen(space, run_id, strict=False)
-    tabled = {each["table"] for entry in run.entries for each in entry["outputs"] if each["kind"] == "events"}
-    named = {each for each in tabled if is_event(each)}
+    named = [each for each in tables.names(run.entries) if is_event(each)]
     streams = [
         frame.filter(pl.col("sighting").is_in(sightings.implode()) & (pl.col("timestamp") <= run.as_of)).select(
             pl.lit(event_of(table)).alias("event"), "timestamp", "source", "received_at", "message_id"
         )
-        for table in sorted(named)
-        if (frame := tables.events(space.lake, run.entries, table, [])) is not None
+        for table in named
+        if (frame := tables.events(space.lake, run.entries, table, [], recompute.extract)) is not None
     ]
     if not streams:
         return []

@@ -1,15 +1,15 @@
 """From the rows of an archive to events: names, instants, and rows that are rejected."""
 
-import inspect
 import json
-import re
 from datetime import UTC, datetime
 
 import polars as pl
 import pytest
 
 from populace.errors import ArchiveError
-from populace.events import layout, rows, slices
+from populace.events import rows, tables
+from populace.events.layouts.canonical import TEXTS
+from populace.space import views
 from tests import driving
 from tests.slicing import COLUMNS, NOON, archived, called, properties, read
 from tests.tables import AS_OF
@@ -55,8 +55,8 @@ def test_e5_the_name_of_a_track_event_is_a_property_like_any_other():
 def test_e6_an_event_cannot_pass_for_another_kind_of_call():
     found = read(pl.DataFrame({"type": ["track", "identify"], "event": ["@identify", None]}))
     assert list(found.events) == ["@@identify", "@identify"]
-    assert [slices.is_event(name) for name in found.events] == [True, False]
-    assert slices.event_of(slices.table_of("@identify")) == "@identify"
+    assert [tables.is_event(name) for name in found.events] == [True, False]
+    assert tables.event_of(tables.table_of("@identify")) == "@identify"
 
 
 # --- instants -------------------------------------------------------------------------------
@@ -140,7 +140,8 @@ def test_the_received_day_is_that_of_utc_whatever_the_path_says(tmp_path):
     )
     space = driving.space_in(tmp_path)
     driving.put(space, "web", "2023/01/01/part-0", zoned)
-    assert list(driving.replay_all(space, AS_OF)["web"]["slices"]) == ["2024-03-01"]
+    found = driving.replay_all(space, AS_OF)["web"]
+    assert list(found["days"]) == list(found["slices"]) == ["2024-03-01"]
 
 
 # --- rejected rows --------------------------------------------------------------------------
@@ -156,17 +157,34 @@ REJECTED = {
     "no_user_anon_id": [{"user_id": None}, {"user_id": "", "anonymous_id": "  "}],
     "event_not_defined": [{"event": None}, {"event": ""}],
     "id_required": [{"type": "group", "group_id": None}, {"type": "group", "group_id": ""}],
+    "group_id_too_long": [{"type": "group", "group_id": "x" * 501}],
     "properties_not_object": [
         {"properties": text}
         for text in ("[1]", '"x"', "5", "", '{"a":', '{"a":1}{"b":2}', '{"a":NaN}', '{"a":-Infinity}')
     ],
     "traits_not_object": [{"type": "identify", "traits": "[]"}],
     "context_not_object": [{"context": "x"}, {"context": '{"a":"\\ud800"}'}],
+    "too_many_properties": [{"properties": json.dumps(dict.fromkeys(map(str, range(301)), 1))}],
+    "too_many_traits": [{"type": "identify", "traits": json.dumps(dict.fromkeys(map(str, range(300)), 1))}],
+    "group_id_empty": [{"context": '{"groupId":""}'}, {"context": '{"groupId":" "}'}],
 }
 
 
 def test_e50_every_reason_is_tested():
-    assert re.findall(r'^ +"(\w+)": ', inspect.getsource(rows._reason), re.MULTILINE) == list(REJECTED)
+    assert [*rows._envelope_checks(), *rows._json_checks()] == list(REJECTED)
+
+
+def test_e50_a_row_at_a_limit_is_good():
+    names = [str(number) for number in range(300)]
+    calls = [
+        {"message_id": "x" * 100},
+        {"type": "group", "group_id": "x" * 500},
+        {"properties": json.dumps(dict.fromkeys(names, {"a": [1, 2], "b": 3}))},
+        {"type": "identify", "traits": json.dumps(dict.fromkeys(names[:299], ",,,"))},
+        {"context": '{"groupId":"g","x":{"groupId":""}}'},
+    ]
+    found = read(called(*({"message_id": f"m{number}"} | call for number, call in enumerate(calls))))
+    assert found.reasons == {}
 
 
 @pytest.mark.parametrize(
@@ -196,7 +214,8 @@ def test_e50_the_first_reason_of_several_is_given():
 def test_e50_a_rejected_row_is_kept_whole(tmp_path):
     row = {"message_id": "m1", "user_id": None, "properties": '{"a":1}', "extra": 5, "timestamp": NOON}
     space, summaries = archived(tmp_path, ("web", "a", [row]))
-    outputs = summaries["web"]["slices"]["2024-03-01"]["outputs"]
+    (part,) = summaries["web"]["parts"].values()
+    outputs = part["outputs"]
     quarantine = pl.read_parquet(space.lake.url(next(each["path"] for each in outputs if each["kind"] == "quarantine")))
     assert quarantine.select("reason", "object", "row").rows() == [("no_user_anon_id", "a.parquet", 0)]
     assert json.loads(quarantine["whole"][0]) == {
@@ -237,17 +256,20 @@ def test_e50_a_rejected_row_may_have_columns_of_any_type(values):
 def test_e50_a_row_without_any_instant_is_kept_too(tmp_path):
     rows = [{"message_id": "m1", "timestamp": None}, {"message_id": "m2"}]
     _, summaries = archived(tmp_path, ("web", "a", rows))
-    assert {day: entry["reasons"] for day, entry in summaries["web"]["slices"].items()} == {
-        "2024-03-01": {},
-        "undated": {"timestamp_missing": 1},
+    assert views.reasons(summaries["web"]) == {"timestamp_missing": 1}
+    assert {day: (entry["kept"], entry["rejected"]) for day, entry in summaries["web"]["days"].items()} == {
+        "2024-03-01": (1, 0),
+        "undated": (0, 1),
     }
 
 
 @pytest.mark.parametrize("levels", [127, 128, 5_000])
-def test_e50_json_of_any_depth_stops_nothing(levels):
-    nested = "[" * (levels - 1) + "]" * (levels - 1)
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")], ids=["arrays", "objects"])
+def test_e50_json_of_any_depth_is_an_event(levels, opening, closing):
+    nested = opening * (levels - 1) + ("1" if closing == "}" else "") + closing * (levels - 1)
     found = read(pl.DataFrame({"properties": [f'{{"a":{nested}}}', '{"a":1}'], "context": ['{"x":"NaN, {inf"}', None]}))
-    assert found.reasons == ({} if levels < 128 else {"properties_not_object": 1})
+    assert found.reasons == {}
+    assert found.events["E"]["message_id"].to_list() == ["m0", "m1"]
 
 
 def test_e50_text_that_looks_like_no_number_is_text():
@@ -261,7 +283,7 @@ def test_e51_numeric_ids_are_text():
     )
     found = read(frame)
     assert found.events["E"]["message_id"].to_list() == ["1", "2"]
-    assert found.identifiers.select("id_type", "value").rows() == [
+    assert sorted(found.tables.identifiers.select("id_type", "value").rows()) == [
         ("anonymous_id", "1"),
         ("user_id", "7"),
         ("user_id", "8"),
@@ -270,7 +292,7 @@ def test_e51_numeric_ids_are_text():
 
 def test_e81_absent_columns_are_like_columns_of_type_null():
     plain = read(pl.DataFrame({"user_id": ["u1"]}))
-    absent = [name for name in layout.TEXTS if name not in COLUMNS] + ["anonymous_id", "received_at", "sent_at"]
+    absent = [name for name in TEXTS if name not in COLUMNS] + ["anonymous_id", "received_at", "sent_at"]
     nulls = read(pl.DataFrame({"user_id": ["u1"], **{name: pl.Series([None], dtype=pl.Null) for name in absent}}))
     assert plain.events["E"].equals(nulls.events["E"])
     assert plain.counts == nulls.counts == {"read": 1, "kept": 1, "duplicate": 0, "rejected": 0}
@@ -298,7 +320,7 @@ def test_e81_a_file_of_another_layout_is_named_with_what_is_wrong(tmp_path, colu
         driving.replay_all(space, AS_OF)
 
 
-def test_a_slice_without_a_good_row_is_complete_too(tmp_path):
+def test_a_day_without_a_good_row_is_complete_too(tmp_path):
     space, summaries = archived(tmp_path, ("web", "a", [{"message_id": None}]))
-    assert summaries["web"]["status"] == "complete"
+    assert summaries["web"]["status"] == summaries["web"]["days"]["2024-03-01"]["status"] == "complete"
     assert driving.table(space, driving.run(space, AS_OF), "profiles").is_empty()

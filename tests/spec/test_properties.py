@@ -66,8 +66,12 @@ def test_arrays_stay_json():
 
 def test_an_object_here_and_a_value_there_are_both_kept():
     assert properties('{"a":{"b":1}}', '{"a":5}') == {
-        "a:json": (pl.String, ['{"b":1}', "5"]),
+        "a": (pl.Int64, [None, 5]),
         "a.b": (pl.Int64, [1, None]),
+    }
+    assert properties('{"a":{"b":1}}', '{"a":5}', '{"a":"x"}') == {
+        "a:json": (pl.String, [None, "5", '"x"']),
+        "a.b": (pl.Int64, [1, None, None]),
     }
 
 

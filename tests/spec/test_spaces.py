@@ -103,3 +103,38 @@ def test_a_relative_file_uri_starts_where_the_definitions_are(load, tmp_path):
     found = load(files)
     assert found.lake == (tmp_path / "lakes/dev").as_uri()
     assert found.sources[0].archive == (tmp_path / "a b").as_uri()
+
+
+# --- whom to notify -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("", ()),
+        ("notify:\n", ()),
+        ("notify: ''\n", ()),
+        ("notify: '${NOTIFY_URL:-}'\n", ("${NOTIFY_URL:-}",)),
+        ("notify: https://hooks.example/x\n", ("https://hooks.example/x",)),
+        ("notify: ['${A}', 'http://127.0.0.1:8/${B:-c}', '']\n", ("${A}", "http://127.0.0.1:8/${B:-c}")),
+    ],
+)
+def test_addresses_to_notify_are_kept_as_they_are_written(load, written, expected):
+    files = {"dev/space.yaml": f"space: dev\nlake: file:///l\n{written}"}
+    assert load(files, A="https://not.yet").notify == expected
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("5", "'notify': input should be a valid list"),
+        ("[5]", "'notify': input should be a valid string"),
+        ("{url: 'https://h'}", "'notify': input should be a valid list"),
+        ("hooks.slack.com/services/T0/B0/secret", "'notify' takes URLs that start with https:// or http://"),
+        ("ftp://h/secret", "'notify' takes URLs that start with https:// or http://"),
+    ],
+)
+def test_what_is_no_address_is_told_and_not_shown(problems, written, expected):
+    (problem,) = problems({"dev/space.yaml": f"space: dev\nlake: file:///l\nnotify: {written}\n"})
+    assert problem.startswith(f"space.yaml:3: {expected}")
+    assert "secret" not in problem

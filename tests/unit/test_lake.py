@@ -1,11 +1,8 @@
-"""The lake on a local disk: whole objects, ledger, tables of differing schemas, published runs."""
+"""The lake on a local disk: whole objects, and published runs."""
 
-import itertools
 import json
 import os
-import string
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
@@ -13,15 +10,9 @@ import pytest
 
 from populace.definitions import Storage
 from populace.errors import ArchiveError, LakeError
-from populace.lake import ledger, objects, runs, tables
+from populace.lake import objects, runs
 
-NOON = datetime(2024, 3, 1, 12, tzinfo=UTC)
 WRITERS = 8
-
-
-@pytest.fixture
-def store(tmp_path):
-    return objects.open_store((tmp_path / "lake").as_uri(), Storage())
 
 
 # --- objects --------------------------------------------------------------------------------
@@ -152,170 +143,6 @@ def test_equal_frames_and_documents_are_equal_bytes(store):
     objects.write_table(store, "2", pl.concat([frame[:3], frame[3:]]))
     assert store.read("1") == store.read("2")
     assert objects.to_json({"b": 1, "a": "é"}) == objects.to_json({"a": "é", "b": 1})
-
-
-# --- ledger ---------------------------------------------------------------------------------
-
-
-def entry(day, **rows):
-    counts = {"read": 0, "kept": 0, "duplicate": 0, "rejected": 0} | rows
-    return {"day": day, "rows": counts, "outputs": [], "fingerprint": "f", "reasons": {}}
-
-
-def test_a_source_that_was_never_replayed_has_no_summary(store):
-    assert ledger.summary(store, "web") == {}
-    assert ledger.entries(store, "web") == {}
-    assert ledger.objects(store, "web").is_empty()
-
-
-def test_a_slice_is_remembered_until_it_is_forgotten(store):
-    ledger.record(store, "web", entry("2024-03-02"))
-    ledger.record(store, "web", entry("2024-03-01", read=2, kept=2))
-    assert list(ledger.entries(store, "web")) == ["2024-03-01", "2024-03-02"]
-    ledger.forget(store, "web", "2024-03-02")
-    assert ledger.entry(store, "web", "2024-03-02") is None
-    assert list(ledger.entries(store, "web")) == ["2024-03-01"]
-
-
-def test_sources_whose_names_begin_alike_are_kept_apart(store):
-    ledger.record(store, "web", entry("2024-03-01"))
-    ledger.record(store, "web_shop", entry("2024-03-02"))
-    ledger.finish(store, "web_shop", "2024-01-01", "complete", ["web"])
-    assert list(ledger.entries(store, "web")) == ["2024-03-01"]
-    assert ledger.summary(store, "web") == {}
-
-
-def test_a_summary_holds_its_slices_and_their_totals(store):
-    ledger.record(store, "web", entry("2024-03-01", read=5, kept=3, duplicate=1, rejected=1))
-    ledger.record(store, "web", entry("2024-03-02", read=2, kept=2))
-    ledger.finish(store, "web", "2024-01-01", "complete", ["web"])
-    found = ledger.summary(store, "web")
-    assert found["rows"] == {"read": 7, "kept": 5, "duplicate": 1, "rejected": 1}
-    assert list(found["slices"]) == ["2024-03-01", "2024-03-02"]
-
-
-def test_a_source_that_begins_again_is_no_longer_complete(store):
-    ledger.finish(store, "web", "2024-01-01", "complete", ["web"])
-    ledger.begin(store, "web", "2024-01-01")
-    assert ledger.summary(store, "web")["status"] == "running"
-
-
-def test_a_source_is_complete_only_among_the_sources_it_was_settled_with(store):
-    ledger.finish(store, "web", "2024-01-01", "complete", ["web"])
-    assert ledger.is_complete(store, "web", ["web"])
-    assert not ledger.is_complete(store, "web", ["app", "web"])
-
-
-def test_only_a_complete_summary_is_trusted_to_list_the_slices(store):
-    ledger.record(store, "web", entry("2024-03-01"))
-    ledger.finish(store, "web", "2024-01-01", "complete", ["web"])
-    ledger.begin(store, "web", "2024-01-01")
-    ledger.record(store, "web", entry("2024-03-02"))
-    assert list(ledger.slices(store, "web")) == ["2024-03-01", "2024-03-02"]
-
-
-def test_a_fingerprint_depends_on_the_content_alone():
-    assert ledger.fingerprint({"a": 1, "b": [2]}) == ledger.fingerprint({"b": [2], "a": 1})
-    assert ledger.fingerprint([1, "2"]) != ledger.fingerprint([1, 2])
-
-
-# --- tables ---------------------------------------------------------------------------------
-
-NAMES = ["Order Completed", "order completed", "ORDER-COMPLETED", "a/b", "a.b", "..", ".", "~a", "A", "!a", "-", " ",
-         "_", "é", "e\u0301", "😀", "con", "x" * 300, "x" * 299 + "y", "X" * 150, "x" * 120, "@identify", "@@identify",
-         "a\\b", "a:b", "a\0b", "%20", "a\nb", "!!", "~", "*"]  # fmt: skip
-
-
-def test_folders_of_different_tables_differ_on_any_file_system():
-    short = ["".join(each) for each in itertools.product("aA~!- /é", repeat=2)] + list(string.printable)
-    names = list(dict.fromkeys([*NAMES, *short]))
-    folders = [tables.folder(name) for name in names]
-    assert len({each.lower() for each in folders}) == len(names)
-    assert all(each.isascii() and len(each) <= tables.LONGEST_NAME for each in folders)
-    assert not set("".join(folders)) & set('/\\:*?"<>|.\0\n')
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_table_of_any_name_can_be_written(store, name):
-    objects.write_table(store, f"events/{tables.folder(name)}/web.parquet", pl.DataFrame({"a": [1]}))
-    assert len(store.list("events/")) == 1
-
-
-def written(store, *frames):
-    """Slices that hold one file of the table E each, with these property columns."""
-    slices = []
-    for number, columns in enumerate(frames):
-        usual = {"message_id": f"m{number}", "timestamp": NOON, "received_at": NOON, "source": "web", "sighting": 1}
-        frame = pl.DataFrame({**{name: [value] for name, value in usual.items()}, **columns}).cast(
-            {"timestamp": tables.INSTANT, "received_at": tables.INSTANT}
-        )
-        objects.write_table(store, f"events/~e/{number}.parquet", frame)
-        types = {name: str(frame.schema[name]) for name in columns}
-        output = {"kind": "events", "table": "E", "path": f"events/~e/{number}.parquet", "columns": types}
-        slices.append({"outputs": [output]})
-    return slices
-
-
-def united(store, slices, *columns):
-    """The property columns of the united table, in the order of the messages."""
-    found = tables.events(store, slices, "E", columns).collect().sort("message_id")
-    return {each.name: (each.dtype, each.to_list()) for each in found.iter_columns() if each.name[:2] in ("p.", "c.")}
-
-
-@pytest.mark.parametrize(
-    ("values", "name", "dtype", "expected"),
-    [
-        ([1, 2], "p.x", pl.Int64, [1, 2]),
-        ([1, 0.5], "p.x", pl.Float64, [1.0, 0.5]),
-        (["a", 10], "p.x:json", pl.String, ['"a"', "10"]),
-        ([True, 10], "p.x:json", pl.String, ["true", "10"]),
-        ([True, "true"], "p.x:json", pl.String, ["true", '"true"']),
-        ([0.5, "0.5", 1], "p.x:json", pl.String, ["0.5", '"0.5"', "1"]),
-        (['said "é"\n\\', 1], "p.x:json", pl.String, ['"said \\"é\\"\\n\\\\"', "1"]),
-    ],
-)
-def test_columns_of_differing_types_are_united(store, values, name, dtype, expected):
-    slices = written(store, *({"p.x": [value]} for value in values))
-    assert united(store, slices, "p.x") == {name: (dtype, expected)}
-
-
-def test_a_column_that_is_json_somewhere_is_json(store):
-    slices = written(store, {"p.x:json": ["[1]"]}, {"p.x": ["a"]}, {"p.x": [2.5]}, {"p.y": [1]})
-    assert united(store, slices, "p.x") == {"p.x:json": (pl.String, ["[1]", '"a"', "2.5", None])}
-
-
-def test_text_as_json_can_be_read_back(store):
-    odd = ["", "}", '{"v":1}', "\u2028", "null", "a\tb", '"', "😀", "}}"]
-    slices = written(store, *({"p.x": [value]} for value in odd), {"p.x": [1]})
-    found = united(store, slices, "p.x")["p.x:json"][1]
-    assert [json.loads(each) for each in found] == [*odd, 1]
-
-
-def test_a_column_that_some_files_have_is_null_in_the_others(store):
-    slices = written(store, {"p.x": [1]}, {"p.y": ["a"]}, {})
-    assert united(store, slices, "p.x", "p.y") == {
-        "p.x": (pl.Int64, [1, None, None]),
-        "p.y": (pl.String, [None, "a", None]),
-    }
-
-
-def test_a_column_that_no_file_has_is_no_column(store):
-    assert united(store, written(store, {"p.x": [1]}), "p.never") == {}
-
-
-def test_only_the_columns_asked_for_are_read(store):
-    assert list(united(store, written(store, {"p.x": [1], "p.y": [2], "c.z": [3]}), "c.z")) == ["c.z"]
-
-
-def test_a_path_that_ends_like_a_json_column_is_not_taken_for_one(store):
-    slices = written(store, {"p.x:json": ["1"], "p.x:json:json": ['"b"']})
-    assert united(store, slices, "p.x:json") == {"p.x:json:json": (pl.String, ['"b"'])}
-    assert united(store, slices, "p.x") == {"p.x:json": (pl.String, ["1"])}
-
-
-def test_a_table_that_no_slice_has_is_none(store):
-    assert tables.events(store, written(store, {}), "F", []) is None
-    assert tables.read(store, [{"outputs": []}], "sightings") is None
 
 
 # --- runs -----------------------------------------------------------------------------------

@@ -1,0 +1,56 @@
+"""What every layout shares: the shape of canonical rows, and identifiers as text.
+
+Canonical rows are one row per row of an object, in its order. `COLUMNS` all of them have; the payload comes either as
+JSON text (`JSONS`), or typed, in columns that `typed` makes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import polars as pl
+
+from populace.events.layouts.instants import NAMES as INSTANTS
+
+ROW = "@row"  # where a row stands in its object; a name that no archive's column has
+TEXTS = ("message_id", "type", "event", "user_id", "anonymous_id", "group_id", "previous_id")
+JSONS = ("properties", "traits", "context")
+COLUMNS = ("row", *TEXTS, "timestamp", "received_at", "unreadable", "problem")
+
+Schema = Mapping[str, pl.DataType]
+Columns = Mapping[str, str]  # the name of a column in the file, by its canonical name
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The paths below `context` that someone reads: identity, definitions, `keep_context`.
+
+    Typed layouts read only those; the JSON layouts hand on the whole context.
+    """
+
+    context: frozenset[tuple[str, ...]] = frozenset()
+
+
+def spelled_alike(schema: Schema) -> Columns:
+    """The columns of a file that is written in canonical names."""
+    return {name: name for name in (*TEXTS, *INSTANTS) if name in schema}
+
+
+def row() -> pl.Expr:
+    """Where the row stands in its object, as the caller numbered it."""
+    return pl.col(ROW).cast(pl.UInt32).alias("row")
+
+
+def no_problem() -> pl.Expr:
+    """The column `problem` of a layout that finds none."""
+    return pl.lit(None, dtype=pl.String).alias("problem")
+
+
+def text(schema: Schema, name: str | None) -> pl.Expr:
+    """A column as text, null where the file has none; numbers are written out (E-51).
+
+    Of a decimal or a float, which is what an inferred type makes of 12, a fraction of nothing is cut: "12".
+    """
+    if name is None or name not in schema:
+        return pl.lit(None, dtype=pl.String)
+    dtype, written = schema[name], pl.col(name).cast(pl.String)
+    return written.str.replace(r"\.0+$", "") if dtype.is_float() or dtype.is_decimal() else written

@@ -1,0 +1,230 @@
+"""One part: all tables that follow from a bounded run of rows of one source.
+
+A part is read in two steps, between which the caller decides which copies of messages count:
+`check` says what is wrong with each row, `tables` makes the tables of those that are kept.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import polars as pl
+
+from populace.definitions import Identity
+from populace.events import identifiers, rows
+from populace.events.jsontext import JsonReader, names
+from populace.events.layouts.canonical import Wanted
+from populace.events.payload import JsonPayload, Payload, TypedPayload
+from populace.events.tables import event_tables, table_name
+
+FORMAT = 2  # of the tables below; raising it makes everything replay again
+
+POSITION = "@row"  # where a row stands in its object; a name that no archive's column has
+UNDATED = "undated"
+ENVELOPE = ("message_id", "timestamp", "received_at", "source", "sighting")
+EVENT_ORDER = identifiers.EVENT_ORDER
+CANONICAL = (
+    "object", "row", "message_id", "type", "event", "user_id", "anonymous_id", "group_id", "previous_id",
+    "timestamp", "received_at", "unreadable", "problem",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What extraction depends on: change it and everything is replayed again.
+
+    `context` are the dotted paths below `context` that definitions or the source ask to keep.
+    """
+
+    identity: Identity
+    context: tuple[str, ...] = ()
+    layout: str = "raw"
+    salt: int = 0
+
+    @property
+    def wanted(self) -> Wanted:
+        """The paths below context that someone reads."""
+        listed = [path for column, path in identifiers.all_places(self.identity) if column == "context"]
+        return Wanted(frozenset(listed) | {names(path) for path in self.context})
+
+    def describe(self) -> dict:
+        """The same as plain data, for a fingerprint."""
+        places = [[each.id_type, each.normalize, each.read_from] for each in self.identity.identifiers]
+        described = {"format": [FORMAT, self.salt], "layout": self.layout, "context": sorted(self.context)}
+        return described | {"identifiers": sorted(places, key=str)}
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """The rows of a part, and what is wrong with them.
+
+    `rows` has the columns of `CANONICAL`, and `reason`: null where the row is good and the first of its
+    message in this part, `duplicate` where another row is. `copies` is one row per good message:
+    (message_id, received_at, object, row), in the order of `rows`. `payload` holds the rest of the rows.
+    `left_out` counts those that were received before the days that are replayed.
+    """
+
+    rows: pl.DataFrame
+    payload: Payload
+    copies: pl.DataFrame
+    left_out: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """The tables of a part.
+
+    `events` maps a table's name to its frame, see `table_of`; calls that no condition can name (identify,
+    group, alias) have the tables `@identify`, `@group`, `@alias`. `few` holds the rows of the tables that are
+    too small for an object of their own, with `event` and their properties as JSON.
+    """
+
+    events: Mapping[str, pl.DataFrame]
+    few: pl.DataFrame
+    sightings: pl.DataFrame
+    identifiers: pl.DataFrame
+    custom_traits: pl.DataFrame
+    links: pl.DataFrame
+    least: str | None
+    greatest: str | None
+
+
+DUPLICATE = "duplicate"
+
+
+def check(frames: Sequence[pl.DataFrame], since: str, json: JsonReader) -> Checked:
+    """What is wrong with each row of a part.
+
+    Parameters
+    ----------
+    frames
+        Canonical rows of a layout, with `object` and `row`.
+    since
+        Rows received on an earlier date are left out, as if they were not there.
+    """
+    is_json = any("properties" in frame.columns for frame in frames)
+    if is_json:
+        frames = [pl.concat(frames, how="diagonal")]
+    read = pl.concat([frame.select(CANONICAL) for frame in frames]).with_row_index("at")
+    first = pl.lit(since).str.to_datetime("%Y-%m-%d", time_unit="us", time_zone="UTC")
+    everything = read.filter((pl.col("received_at") >= first) | pl.col("received_at").is_null())
+    payload = JsonPayload(frames[0]) if is_json else TypedPayload(frames)
+    judged = everything.with_columns(rows.reasons(payload.judged(everything), json))
+    good = judged.filter(pl.col("reason").is_null())
+    is_first = rows.first_copies(good)
+    firsts, others = good.filter(is_first), good.filter(~is_first).get_column("at")
+    reason = pl.when(pl.col("at").is_in(others.implode())).then(pl.lit(DUPLICATE)).otherwise("reason")
+    return Checked(
+        judged.with_columns(reason=reason) if others.len() else judged,
+        payload,
+        firsts.select("message_id", *rows.COPY_ORDER),
+        read.height - everything.height,
+    )
+
+
+def tables(checked: Checked, kept: pl.Series, source: str, rules: Rules, json: JsonReader) -> Tables:
+    """All tables of a part.
+
+    Parameters
+    ----------
+    kept
+        For each row of `checked.copies` whether it counts.
+    """
+    good = checked.rows.filter(pl.col("reason").is_null()).filter(kept)
+    ordered = good.sort(EVENT_ORDER).with_row_index("order").with_columns(table=table_name(), source=pl.lit(source))
+    placed = ordered.join(_groups(ordered), on="table").sort("g", "table", "order")
+    payload = checked.payload.take(placed, json, rules.wanted.context)
+    values = payload.identifier_values(identifiers.all_places(rules.identity))
+    numbered = identifiers.number(placed, values, rules.identity, rules.salt, json)
+    placed = placed.with_columns(sighting=numbered.of_row)
+    own, few = event_tables(placed, payload, rules.context, OWN_TABLES)
+    timestamps = placed.get_column("timestamp")
+    return Tables(
+        events=own,
+        few=few,
+        sightings=numbered.sightings.with_columns(source=pl.lit(source)),
+        identifiers=numbered.identifiers,
+        custom_traits=_custom_traits(placed, payload),
+        links=placed.filter(type="group").sort("order").select("sighting", "group_id", *ENVELOPE[:4]),
+        least=_iso(timestamps.min()),
+        greatest=_iso(timestamps.max()),
+    )
+
+
+OWN_TABLES = 64  # of a part have an object of their own; a thousand names over sixty days would be 60,000 small ones
+
+
+def _groups(ordered: pl.DataFrame) -> pl.DataFrame:
+    """(table, g: u16): the largest tables by name, all others together in the last group."""
+    is_call = pl.col("table").is_in(["@alias", "@group", "@identify"])  # these have columns of their own
+    sizes = ordered.group_by("table").len().sort([is_call, "len", "table"], descending=[True, True, False])
+    own = sizes.head(OWN_TABLES).sort("table").select("table").with_row_index("g")
+    others = sizes.slice(OWN_TABLES).select(pl.lit(OWN_TABLES, dtype=pl.UInt32).alias("g"), "table")
+    return pl.concat([own, others]).with_columns(pl.col("g").cast(pl.UInt16))
+
+
+def counts(checked: Checked, kept: pl.Series) -> pl.DataFrame:
+    """What became of the rows, by received day: (day, read, kept, duplicate, rejected), sorted by day."""
+    outcome = checked.rows.select(DAY, "reason")
+    lost = checked.rows.filter(pl.col("reason").is_null()).filter(~kept).select(DAY)
+    by_day = outcome.group_by("day").agg(
+        read=pl.len(),
+        kept=pl.col("reason").is_null().sum(),
+        duplicate=(pl.col("reason") == DUPLICATE).sum(),
+    )
+    counted = lost.group_by("day").len()
+    moved = by_day.join(counted, on="day", how="left", nulls_equal=True).with_columns(pl.col("len").fill_null(0))
+    return moved.select(
+        _written("day"),
+        "read",
+        kept=pl.col("kept") - pl.col("len"),
+        duplicate=pl.col("duplicate") + pl.col("len"),
+        rejected=pl.col("read") - pl.col("kept") - pl.col("duplicate"),
+    ).sort("day")
+
+
+def objects(checked: Checked) -> pl.DataFrame:
+    """(object, day, rows), sorted: how many rows of each received day each object gave."""
+    found = checked.rows.group_by("object", DAY).agg(rows=pl.len())
+    return found.select("object", _written("day"), "rows").sort("object", "day")
+
+
+def rejected(checked: Checked) -> pl.DataFrame:
+    """(reason, object, row, received_on) of the rows that are no events, in the order of the archive."""
+    wrong = pl.col("reason").is_not_null() & (pl.col("reason") != DUPLICATE)
+    return checked.rows.filter(wrong).select("reason", "object", "row", DAY.alias("received_on")).sort("object", "row")
+
+
+def rejections(checked: Checked) -> dict[str, dict[str, int]]:
+    """How many rows are no events, by received day and reason; both sorted."""
+    counted = rejected(checked).group_by(_written("received_on"), "reason").len().sort("received_on", "reason")
+    found: dict[str, dict[str, int]] = {}
+    for day, reason, count in counted.iter_rows():
+        found.setdefault(day, {})[reason] = count
+    return found
+
+
+DAY = pl.col("received_at").dt.date().alias("day")
+
+
+def _written(day: str) -> pl.Expr:
+    return pl.col(day).cast(pl.String).fill_null(UNDATED)
+
+
+def _iso(instant: object) -> str | None:
+    return None if instant is None else f"{instant:%Y-%m-%dT%H:%M:%S.%fZ}"
+
+
+def _custom_traits(placed: pl.DataFrame, payload: Payload) -> pl.DataFrame:
+    """Traits of Identify calls, one row per call and top-level name (E-2, T-5); null is a value (T-2)."""
+    calls = (pl.col("type") == "identify") & pl.col("sighting").is_not_null()
+    members = payload.trait_members(placed.select(calls).to_series())
+    keys = placed.select("sighting", *EVENT_ORDER, "source").with_row_index("n")
+    long = members.join(keys, on="n").select("sighting", "name", "value", *EVENT_ORDER, "source")
+    return long.sort(*EVENT_ORDER, "name")
+
+
+def first_day(checked: Checked) -> str:
+    """The received day a part is filed under: its least; `undated` where no row has one."""
+    least = checked.rows.get_column("received_at").min()
+    return UNDATED if least is None else date.isoformat(least.date())  # type: ignore[union-attr]

@@ -1,0 +1,104 @@
+"""Lines of a text object, compressed or not, a bounded number at a time and whatever is in them."""
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from typing import IO, cast
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from populace.errors import ArchiveError
+from populace.events.layouts.canonical import ROW
+
+BLOCK = 1 << 24  # bytes that are split into lines together
+LONGEST_LINE = 1 << 24  # a call has at most 32 KB; what is longer than this is no line of calls
+SHOWN = 1_000  # bytes that are kept of a line too long to be kept whole
+GZIP = b"\x1f\x8b"
+
+LINES = {ROW: pl.UInt32, "line": pl.String, "reason": pl.String, "bytes": pl.String}
+"""`line` is null where its bytes are no UTF-8 or too many: `reason` then says so, and `bytes` shows them."""
+
+
+def frames(file: IO[bytes], where: str) -> Iterator[pl.DataFrame]:
+    """The lines of an object as frames of `LINES`; empty lines are no rows, and count in `@row`.
+
+    Raises
+    ------
+    ArchiveError
+        If it is compressed and cannot be decompressed to its end.
+    """
+    with file:
+        at = 0
+        for data, is_whole in _complete(_blocks(file, where)):
+            found = _split(data, at) if is_whole else _too_long(data, at)
+            at += found.height
+            yield found.filter(pl.col("reason").is_not_null() | (pl.col("line").str.strip_chars() != ""))
+        if not at:
+            yield pl.DataFrame(schema=LINES)  # an object without a byte has been read, too
+
+
+def _blocks(file: IO[bytes], where: str) -> Iterator[bytes]:
+    """The content, decompressed if it begins like gzip, whatever the object is called (E-64)."""
+    magic = file.read(2)
+    file.seek(0)
+    plain = cast(IO[bytes], gzip.GzipFile(fileobj=file)) if magic == GZIP else file
+    try:
+        while block := plain.read(BLOCK):
+            yield block
+    except (EOFError, gzip.BadGzipFile, zlib.error) as cause:
+        message = f"{where}: cannot be decompressed, is it cut short? Put the whole file there again ({cause})"
+        raise ArchiveError(message) from cause
+
+
+def _complete(blocks: Iterator[bytes]) -> Iterator[tuple[bytes, bool]]:
+    """Blocks cut behind a line's end, and True; or the beginning of a line that is too long, and False."""
+    rest, is_skipping = b"", False
+    for block in blocks:
+        if is_skipping:
+            cut = block.find(b"\n") + 1
+            if not cut:
+                continue
+            block, is_skipping = block[cut:], False
+        rest += block
+        cut = rest.rfind(b"\n") + 1
+        if cut:
+            yield rest[:cut], True
+            rest = rest[cut:]
+        if len(rest) > LONGEST_LINE:
+            yield rest[:SHOWN], False
+            rest, is_skipping = b"", True
+    if rest:
+        yield rest, True
+
+
+def _split(data: bytes, first: int) -> pl.DataFrame:
+    ends = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n")) + 1
+    if not data.endswith(b"\n"):
+        ends = np.append(ends, len(data))
+    offsets = np.concatenate([[0], ends]).astype(np.int64)
+    buffers = [None, pa.py_buffer(offsets.tobytes()), pa.py_buffer(data)]
+    raw = pa.Array.from_buffers(pa.large_binary(), len(ends), buffers)
+    try:
+        text = pl.Series("line", pl.from_arrow(raw.cast(pa.large_string())))  # which looks at every byte
+    except pa.ArrowInvalid:
+        return _odd(raw.to_pylist(), first)
+    empty = [pl.lit(None, dtype=pl.String).alias(name) for name in ("reason", "bytes")]
+    return text.to_frame().with_row_index(ROW, first).with_columns(empty)
+
+
+def _odd(lines: list[bytes], first: int) -> pl.DataFrame:
+    """Lines of which some are no UTF-8."""
+    rows: list[tuple[int, str | None, str | None, str | None]] = []
+    for number, line in enumerate(lines, first):
+        try:
+            rows.append((number, line.decode(), None, None))
+        except UnicodeDecodeError:
+            rows.append((number, None, "not_utf8", line.decode(errors="backslashreplace")))
+    return pl.DataFrame(rows, schema=LINES, orient="row")
+
+
+def _too_long(beginning: bytes, at: int) -> pl.DataFrame:
+    shown = beginning.decode(errors="backslashreplace") + "…"
+    return pl.DataFrame([(at, None, "line_too_long", shown)], schema=LINES, orient="row")

@@ -1,0 +1,348 @@
+"""Rows of archive objects, a bounded number at a time, whatever the size of the objects."""
+
+import io
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import cast
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+from polars.exceptions import PolarsError
+
+from populace.errors import ArchiveError, PopulaceError
+from populace.events.jsontext import JsonReader
+from populace.events.layouts import LAYOUTS, Layout, LinesLayout, ParquetLayout, paths
+from populace.events.layouts.canonical import ROW, Schema, Wanted
+from populace.lake.objects import Store
+from populace.space import lines
+from populace.space.archive import TIERS, Stretch
+
+MOST_ROWS: int = 262_144  # of a part; more would cost memory, fewer would cost objects and the fixed price of a part
+MOST_BYTES: int = 1 << 28  # of the columns of a part, as far as an object's footer tells
+WHOLE = 1 << 26  # objects up to this size are fetched at once
+BUFFER = 1 << 22  # bytes of each column chunk of a large object that are fetched together
+PAGE_ROWS = 65_536
+NEVER = 1 << 32  # more rows than an object has
+SMALL, TOGETHER = 1 << 20, 64  # objects up to this size are read so many at a time
+FETCHERS = 16  # objects fetched together; on S3 the time goes into waiting
+FILE = "@file"
+RAW = LAYOUTS["raw"]
+READABLE = (PolarsError, OSError, ValueError, pa.ArrowException)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Rows of one object as they were read: Parquet columns, or lines; `@row` says where each stands."""
+
+    stretch: Stretch
+    rows: pl.DataFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Pieces that make one part."""
+
+    pieces: Sequence[Piece]
+    store: Store = field(repr=False)
+    layout: Layout = field(repr=False)
+    wanted: Wanted = field(repr=False)
+
+    @property
+    def stretches(self) -> list[Stretch]:
+        return [each.stretch for each in self.pieces]
+
+    @property
+    def tier(self) -> int:
+        """How many of the `TIERS` the rows or the bytes of a part reach."""
+        rows = sum(each.rows.height for each in self.pieces) / MOST_ROWS
+        size = sum(each.rows.estimated_size() for each in self.pieces) / MOST_BYTES
+        return sum(max(rows, size) >= each for each in TIERS)
+
+    def frames(self, json: JsonReader) -> list[pl.DataFrame]:
+        """Canonical rows with the object they are from; objects that are alike in one frame."""
+        return [self._canonical(alike, json) for alike in self._alike()]
+
+    def _alike(self) -> Iterable[list[Piece]]:
+        """Pieces whose rows are read in the same way: of the same columns, and their paths say the same."""
+        groups: dict[tuple, list[Piece]] = defaultdict(list)
+        for each in self.pieces:
+            groups[self._said(each), tuple(each.rows.schema.items())].append(each)
+        return groups.values()
+
+    def _said(self, piece: Piece) -> tuple:
+        path, rows = piece.stretch.path, piece.rows
+        if self.layout is RAW:
+            return ()
+        table = path if self.layout is LAYOUTS["warehouse"] else paths.segment_type(path)
+        is_dated = "received_at" in rows.columns and not rows.get_column("received_at").null_count()
+        return table, None if is_dated else self.layout.partition(path)
+
+    def _canonical(self, alike: list[Piece], json: JsonReader) -> pl.DataFrame:
+        path = alike[0].stretch.path
+        rows = pl.concat([each.rows for each in alike], rechunk=True)  # expressions are slow on many small chunks
+        if self.layout.container == "lines":
+            found = cast(LinesLayout, self.layout).rows(rows, path, json)
+        else:
+            found = rows.select(cast(ParquetLayout, self.layout).columns(rows.schema, path, self.wanted))
+        labels = [pl.repeat(self.label(each.stretch.path), each.rows.height, dtype=pl.String) for each in alike]
+        return found.with_columns(object=pl.concat([pl.select(each).to_series() for each in labels]))
+
+    def label(self, path: str) -> str:
+        """An object's name among copies, by which ties are decided: summaries come last."""
+        return f"~{path}" if self.layout.is_summary(path) else path
+
+    def whole(self, rejected: pl.DataFrame) -> pl.DataFrame:
+        """(object, row, whole): rejected rows (object, row) as the object holds them, as JSON or as a line (E-50)."""
+        frames = [_nothing()]
+        for each in self.pieces:
+            name = self.label(each.stretch.path)
+            at = rejected.filter(object=name).get_column("row")
+            rows = each.rows.filter(pl.col(ROW).is_in(at.implode()))
+            if rows.height and self.layout.container == "parquet" and self.layout is not RAW:
+                rows = _all_columns(self.store, each.stretch, rows.get_column(ROW))
+            if rows.height:
+                frames.append(rows.select(pl.lit(name).alias("object"), pl.col(ROW).alias("row"), whole=_whole(rows)))
+        return pl.concat(frames)
+
+
+def _nothing() -> pl.DataFrame:
+    return pl.DataFrame(schema={"object": pl.String, "row": pl.UInt32, "whole": pl.String})
+
+
+def _whole(rows: pl.DataFrame) -> pl.Expr:
+    if "line" in rows.columns and "reason" in rows.columns:
+        return pl.coalesce("line", "bytes").str.strip_chars_end("\r\n")
+    fields = [_readable(name, dtype) for name, dtype in rows.schema.items() if name != ROW]
+    return pl.struct(fields).struct.json_encode()
+
+
+def _readable(name: str, dtype: pl.DataType) -> pl.Expr:
+    """A column as polars can write it into JSON, which holds no bytes: those are hexadecimal, or Python's repr."""
+    if dtype == pl.Binary:
+        return pl.col(name).bin.encode("hex")
+    return pl.col(name).map_elements(repr, pl.String) if "Binary" in str(dtype) else pl.col(name)
+
+
+# --- chunks -------------------------------------------------------------------------------------------
+
+
+Failed = Callable[[Stretch, PopulaceError], None]
+"""Told of an object that cannot be read; the others go on."""
+
+
+def chunks(
+    store: Store, layout: Layout, wanted: Wanted, stretches: Iterable[Stretch], failed: Failed
+) -> Iterator[Chunk]:
+    """The rows of some stretches in their order, as chunks of at most `MOST_ROWS` rows and about `MOST_BYTES`."""
+    gathered: list[Piece] = []
+    rows, size = 0, 0.0
+    for piece in _pieces(store, layout, wanted, stretches, failed):
+        more = piece.rows.height, piece.rows.estimated_size()
+        if gathered and (rows + more[0] > MOST_ROWS or size + more[1] > MOST_BYTES):
+            yield Chunk(gathered, store, layout, wanted)
+            gathered, rows, size = [], 0, 0.0
+        gathered.append(piece)
+        rows, size = rows + more[0], size + more[1]
+    if gathered:
+        yield Chunk(gathered, store, layout, wanted)
+
+
+def _pieces(
+    store: Store, layout: Layout, wanted: Wanted, stretches: Iterable[Stretch], failed: Failed
+) -> Iterator[Piece]:
+    for batch in _batches(stretches):
+        together = _together(store, layout, wanted, batch)
+        if together is not None:
+            yield from together
+            continue
+        with ThreadPoolExecutor(FETCHERS) as pool:
+            fetched = [pool.submit(_fetch, store, each) for each in batch]
+            for stretch, future in zip(batch, fetched, strict=True):
+                try:
+                    yield from _spans(stretch, _frames(store, layout, wanted, stretch, future.result()))
+                except ArchiveError as cause:
+                    failed(stretch, cause)
+                except READABLE as cause:
+                    failed(stretch, _unreadable(store, stretch.path, cause))
+
+
+def _batches(stretches: Iterable[Stretch]) -> Iterator[list[Stretch]]:
+    """Small whole objects that follow each other, so many that a part is not exceeded; all others alone."""
+    batch: list[Stretch] = []
+    for each in stretches:
+        is_small = each.size <= SMALL and each.start == 0 and each.stop is None
+        if batch and (not is_small or len(batch) == TOGETHER):
+            yield batch
+            batch = []
+        batch.append(each)
+        if not is_small:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _fetch(store: Store, stretch: Stretch) -> bytes | None:
+    """The bytes of an object that is small and far; None for one that is read where it is."""
+    if "://" not in store.url(stretch.path) or stretch.size > WHOLE:
+        return None
+    data = store.read(stretch.path)
+    if data is None:
+        message = f"{store.root}/{stretch.path}: vanished while the archive was read; start again"
+        raise ArchiveError(message)
+    return data
+
+
+def _frames(
+    store: Store, layout: Layout, wanted: Wanted, stretch: Stretch, data: bytes | None
+) -> Iterator[pl.DataFrame]:
+    if layout.container == "lines":
+        file = store.open(stretch.path) if data is None else io.BytesIO(data)
+        return _regrouped(_within(stretch, lines.frames(file, f"{store.root}/{stretch.path}")))
+    if stretch.size > WHOLE:
+        return _regrouped(parquet_pages(store, layout, wanted, stretch))
+    source = store.url(stretch.path) if data is None else io.BytesIO(data)
+    return _regrouped(parquet_whole(store, layout, wanted, stretch, source))
+
+
+def _within(stretch: Stretch, frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """The rows of the stretch; lines behind it are not read."""
+    for frame in frames:
+        yield frame.filter((pl.col(ROW) >= stretch.start) & (pl.col(ROW) < (stretch.stop or NEVER)))
+        if stretch.stop is not None and frame.height and frame.item(-1, ROW) + 1 >= stretch.stop:
+            return
+
+
+def _regrouped(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """The same rows as frames that are neither larger than a part may be nor, but for the last, much smaller."""
+    gathered: list[pl.DataFrame] = []
+    for frame in frames:
+        fits = max(1, int(MOST_BYTES * frame.height / max(1, frame.estimated_size())))
+        for part in frame.iter_slices(min(MOST_ROWS, fits)) if frame.height else [frame]:
+            rows = sum(each.height for each in gathered) + part.height
+            size = sum(each.estimated_size() for each in gathered) + part.estimated_size()
+            if gathered and (rows > MOST_ROWS or size > MOST_BYTES):
+                yield pl.concat(gathered)
+                gathered = []
+            gathered.append(part)
+    if gathered:
+        yield pl.concat(gathered)
+
+
+def _spans(stretch: Stretch, frames: Iterable[pl.DataFrame]) -> Iterator[Piece]:
+    """Pieces that cover the stretch without a gap: each reaches to where the next one begins."""
+    held: tuple[int, pl.DataFrame] | None = None
+    for frame in frames:
+        if held is None:
+            held = stretch.start, frame
+        elif frame.height:
+            start = frame.item(0, ROW)
+            yield Piece(replace(stretch, start=held[0], stop=start), held[1])
+            held = start, frame
+    if held is not None:
+        yield Piece(replace(stretch, start=held[0]), held[1])
+
+
+def _unreadable(store: Store, path: str, cause: Exception) -> ArchiveError:
+    first = str(cause).splitlines()[0] if str(cause) else type(cause).__name__
+    return ArchiveError(
+        f"{store.root}/{path}: cannot be read, is it cut short? Put the whole file there again, or remove it ({first})"
+    )
+
+
+# --- Parquet ------------------------------------------------------------------------------------------
+
+
+def parquet_whole(
+    store: Store, layout: Layout, wanted: Wanted, stretch: Stretch, source: str | io.BytesIO
+) -> Iterator[pl.DataFrame]:
+    """The rows of a Parquet object, only the columns that its layout needs, at once."""
+    lazy = pl.scan_parquet(source, glob=False, hive_partitioning=False)
+    needed = _needed(store, layout, wanted, lazy.collect_schema(), stretch.path)
+    length = None if stretch.stop is None else stretch.stop - stretch.start
+    yield lazy.select(needed).with_row_index(ROW).slice(stretch.start, length).collect()
+
+
+def _together(store: Store, layout: Layout, wanted: Wanted, batch: list[Stretch]) -> list[Piece] | None:
+    """Small Parquet objects on a local disk, opened by one scan, which takes a third of the time.
+
+    None where that cannot be: there is one, it is elsewhere, their columns differ, or one of them is broken.
+    """
+    places = {store.url(each.path): each for each in batch}
+    if len(batch) == 1 or layout.container == "lines" or any("://" in place for place in places):
+        return None
+    lazy = pl.scan_parquet(list(places), glob=False, hive_partitioning=False, include_file_paths=FILE)
+    try:
+        schema = {name: dtype for name, dtype in lazy.collect_schema().items() if name != FILE}
+        rows = lazy.select(*_needed(store, layout, wanted, schema, batch[0].path), FILE).collect()
+    except (ArchiveError, *READABLE):
+        return None  # one by one, so that the one that is meant can be named
+    counts = dict(rows.group_by(FILE).len().iter_rows())
+    pieces, start = [], 0
+    for place, each in places.items():
+        mine = rows.drop(FILE).slice(start, counts.get(place, 0)).with_row_index(ROW)
+        pieces.append(Piece(each, mine))
+        start += mine.height
+    return pieces
+
+
+def _needed(store: Store, layout: Layout, wanted: Wanted, schema: Schema, path: str) -> list[str]:
+    try:
+        expressions = cast(ParquetLayout, layout).columns({**schema, ROW: pl.UInt32()}, path, wanted)
+    except ArchiveError as cause:
+        message = f"{store.root}/{cause}"
+        raise ArchiveError(message) from cause
+    roots = {name for each in expressions for name in each.meta.root_names()}
+    # Raw files have few columns beside those, and rejected rows need not be fetched again then.
+    return [name for name in schema if name in roots or layout is RAW]
+
+
+def parquet_pages(store: Store, layout: Layout, wanted: Wanted, stretch: Stretch) -> Iterator[pl.DataFrame]:
+    """The same of a large object, some pages at a time, so that no row group has to fit into memory."""
+    with store.open(stretch.path) as file:
+        parquet = pq.ParquetFile(file, buffer_size=BUFFER)
+        schema = pl.DataFrame(pl.from_arrow(parquet.schema_arrow.empty_table())).schema
+        needed = _needed(store, layout, wanted, schema, stretch.path)
+        groups, at = _groups_after(parquet.metadata, stretch.start)
+        for batch in parquet.iter_batches(PAGE_ROWS, row_groups=groups, columns=needed):
+            rows = pl.DataFrame(pl.from_arrow(batch)).with_row_index(ROW, at)
+            at += rows.height
+            yield rows.filter((pl.col(ROW) >= stretch.start) & (pl.col(ROW) < (stretch.stop or NEVER)))
+            if stretch.stop is not None and at >= stretch.stop:
+                return
+
+
+def _groups_after(footer: pq.FileMetaData, start: int) -> tuple[list[int], int]:
+    """The row groups that hold a row or what follows it, and the position of the first of their rows."""
+    at = 0
+    for number in range(footer.num_row_groups):
+        rows = footer.row_group(number).num_rows
+        if at + rows > start:
+            return list(range(number, footer.num_row_groups)), at
+        at += rows
+    return [], at
+
+
+def _all_columns(store: Store, stretch: Stretch, at: pl.Series) -> pl.DataFrame:
+    """Some rows of a Parquet object with all that stands in them."""
+    data = _fetch(store, stretch)
+    if data is None and stretch.size <= WHOLE:
+        return pl.read_parquet(store.url(stretch.path), glob=False, hive_partitioning=False, row_index_name=ROW)[at]
+    with store.open(stretch.path) if data is None else io.BytesIO(data) as file:
+        return _taken(pq.ParquetFile(file), at)
+
+
+def _taken(parquet: pq.ParquetFile, at: pl.Series) -> pl.DataFrame:
+    found = []
+    start = 0
+    for number in range(parquet.metadata.num_row_groups):
+        rows = parquet.metadata.row_group(number).num_rows
+        mine = at.filter(at.is_between(start, start + rows, closed="left")).cast(pl.Int64)
+        if mine.len():
+            table = parquet.read_row_group(number).take((mine - start).to_arrow())
+            found.append(pl.DataFrame(pl.from_arrow(table)).hstack([mine.cast(pl.UInt32).alias(ROW)]))
+        start += rows
+    return pl.concat(found)

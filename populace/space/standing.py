@@ -1,0 +1,52 @@
+"""How far each source is, from the ledger alone: as a whole, and by received day. Also while a replay runs."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from populace.lake import ledger
+from populace.space.opening import OpenSpace
+
+
+def of_source(space: OpenSpace, name: str) -> dict[str, Any]:
+    """Where one source stands; `failed` are objects that could not be read."""
+    found = ledger.summary(space.lake, name)
+    parts = _parts(space, name, found).values()
+    dated = [each for each in parts if each["least"]]
+    return {
+        "about": "source",
+        "source": name,
+        "status": found.get("status", "pending"),
+        "since": found.get("since"),
+        "days": len({day for each in parts for day, rows in each["days"].items() if rows["kept"]}),
+        "first_event": min((each["least"] for each in dated), default=None),
+        "last_event": max((each["greatest"] for each in dated), default=None),
+        **ledger.total(each["rows"] for each in parts),
+        "reasons": ledger.reasons(parts),
+        "failed": sorted({each["path"] for each in found.get("failed", ())}),
+    }
+
+
+def of_days(space: OpenSpace, name: str) -> Iterator[dict[str, Any]]:
+    """One row for each received day of a source, oldest first, with its status: pending, running, complete or failed.
+
+    `undated` are rows without any readable instant, `unknown` are objects that do not say their day before they are
+    read. A source that nobody ever looked at has no days.
+    """
+    found = ledger.summary(space.lake, name)
+    days = found["days"] if "days" in found else _days_so_far(space, name, found)
+    for day, rows in days.items():
+        counts = {each: rows[each] for each in ledger.COUNTS}
+        yield {"about": "day", "source": name, "day": day, "status": rows["status"]} | counts
+
+
+def _parts(space: OpenSpace, name: str, found: dict) -> dict[str, dict]:
+    # A summary lists no parts while the source is being replayed.
+    return found["parts"] if "parts" in found else ledger.entries(space.lake, name)
+
+
+def _days_so_far(space: OpenSpace, name: str, found: dict) -> dict[str, dict]:
+    # Reads Parquet's footers elsewhere, whose library takes longer to load than a look at a space takes.
+    from populace.space import archive
+
+    left = archive.survey(space, space.source(name), found["since"]).pending if found else {}
+    return ledger.days(_parts(space, name, found).values(), left, found.get("failed", []))
