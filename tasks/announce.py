@@ -37,7 +37,8 @@ def replayed(space: str, summaries: dict[str, dict], *, is_limited: bool) -> Ann
     if is_limited and not is_complete and not statuses.intersection(BROKEN):
         return None
     sources = {
-        name: {"status": found["status"], "days": len(found["days"])} | found["rows"]
+        name: {"status": found["status"], "days": sum(day["kept"] > 0 for day in found["days"].values())}
+        | found["rows"]
         for name, found in summaries.items()
     }
     told = "; ".join(_told(name, summaries[name], counts) for name, counts in sources.items())

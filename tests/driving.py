@@ -9,6 +9,7 @@ import polars as pl
 
 from populace import query
 from populace.definitions import Audience, Identifier, Identity, Source, Space, Trait
+from populace.errors import ArchiveError
 from populace.lake import runs
 from populace.lake.objects import open_store
 from populace.space import OpenSpace, archive, recompute, replay
@@ -58,16 +59,34 @@ def put(space: OpenSpace, source: str, name: str, rows: pl.DataFrame) -> Path:
 
 
 def replay_all(space: OpenSpace, as_of: datetime) -> dict[str, dict[str, Any]]:
-    """Archive to lake, as `flows.replay`; returns each source's summary, which holds its `rows`, `days` and `parts`."""
-    sources = space.definition.sources
+    """Archive to lake, as `flows.replay`; returns each source's summary, which holds its `rows`, `days` and `parts`.
+
+    As there, a source or an object that cannot be read stops no other; the first error is raised at the end.
+    """
+    errors: list[ArchiveError] = []
     replay.drop_removed(space)
-    for source in sources:
-        archive.look(space, source)
-        replay.begin(space, survey(space, source, as_of))
-    for source in sources:
+    looked = [each for each in space.definition.sources if _look(space, each, as_of, errors)]
+    for source in looked:
         found = survey(space, source, as_of)
-        replay.run_source(space, found, found.todo, lambda _: None)
-    return {each.source.name: replay.finish(space, each) for each in _surveys(space, as_of)}
+        try:
+            replay.run_source(space, found, found.todo, lambda _: None)
+        except ArchiveError as error:
+            errors.append(error)
+    summaries = {each.name: replay.finish(space, survey(space, each, as_of)) for each in space.definition.sources}
+    if errors:
+        raise errors[0]
+    return summaries
+
+
+def _look(space: OpenSpace, source: Source, as_of: datetime, errors: list[ArchiveError]) -> bool:
+    try:
+        archive.look(space, source)
+    except ArchiveError as error:
+        replay.doubt(space, survey(space, source, as_of))
+        errors.append(error)
+        return False
+    replay.begin(space, survey(space, source, as_of))
+    return True
 
 
 def run(space: OpenSpace, as_of: datetime) -> str:
@@ -95,7 +114,3 @@ def table(space: OpenSpace, run_id: str, name: str) -> pl.DataFrame:
 def survey(space: OpenSpace, source: Source, as_of: datetime) -> archive.Survey:
     """What is due for a source whose archive was looked at."""
     return archive.survey(space, source, (as_of - space.definition.window).date().isoformat())
-
-
-def _surveys(space: OpenSpace, as_of: datetime) -> list[archive.Survey]:
-    return [survey(space, each, as_of) for each in space.definition.sources]

@@ -12,6 +12,7 @@ from populace.events.jsontext import JsonReader
 from populace.events.layouts import LAYOUTS
 from populace.events.layouts.canonical import ROW
 from populace.lake import ledger
+from populace.lake.objects import scan
 from populace.space.archive import Stretch
 from populace.space.reading import Chunk, Piece
 from tests import driving
@@ -101,5 +102,5 @@ def kept(space, summaries):
         for entry in summary["parts"].values()
         for output in entry["outputs"]
         if output["kind"] == "events"
-        for copy, received in pl.read_parquet(space.lake.url(output["path"]), columns=["p.copy", "received_at"]).rows()
+        for copy, received in scan(space.lake, output["path"]).select("p.copy", "received_at").collect().rows()
     )

@@ -23,8 +23,6 @@ DEPTH = 16
 HINT, SUSPECT = r"(?i)nan|inf", r"(?i)[:,\[]\s*-?(?:nan|inf)"
 TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|(?i:nan|inf)')
 
-# Valid JSON that begins with a brace is an object, which spares a second look at all of it.
-IS_OBJECT = "{j} is null or (starts_with(ltrim({j}, e' \\t\\r\\n'), '{{') and json_valid({j}))"
 MEMBERS = """
 select n, k as name, json_extract(j, '/' || replace(replace(k, '~', '~0'), '/', '~1'))::varchar as value
 from (select n, j, unnest(list_distinct(json_keys(j))) as k from input where j is not null)
@@ -64,8 +62,9 @@ class JsonReader:
 
     def are_objects(self, texts: pl.DataFrame) -> pl.DataFrame:
         """For each column: true where the text is a JSON object, or null (nothing was sent)."""
-        asked = ", ".join(f"coalesce({IS_OBJECT.format(j=name)}, false) as {name}" for name in texts.columns)
-        found = self._query(texts, f"select {asked} from input")
+        asked = ", ".join(f"{name} is null or json_valid({name}) as {name}" for name in texts.columns)
+        valid = self._query(texts, f"select {asked} from input")
+        found = valid.with_columns(pl.col(each.name) & _begins_an_object(each) for each in texts.iter_columns())
         unsound = {each.name: _unsound(each) for each in texts.iter_columns()}
         return found.with_columns(
             pl.col(name) & ~texts.get_column(name).is_in(bad.implode()).fill_null(value=False)
@@ -163,6 +162,12 @@ def _by_group(function: str, asked: Asked) -> str:
 
 def _listed(pointers: Sequence[str]) -> str:
     return f"[{', '.join(_quoted(each) for each in pointers)}]"
+
+
+def _begins_an_object(texts: pl.Series) -> pl.Series:
+    """Valid JSON that begins with a brace is an object, which spares a second look at all of it."""
+    begins = texts.is_null() | texts.str.starts_with("{")
+    return begins if begins.all() else begins | texts.str.strip_chars_start().str.starts_with("{")
 
 
 def _unsound(texts: pl.Series) -> pl.Series:

@@ -66,10 +66,12 @@ class JsonPayload:
         return rows.hstack(texts if texts.height == rows.height else texts[rows.get_column("at")])
 
     def take(self, rows: pl.DataFrame, json: JsonReader, context: Collection[Path]) -> "JsonPayload":
-        taken = JsonPayload(_titled(self.texts[rows.get_column("at")]), json, rows)
-        paths = sorted(context)
-        values = taken._values(taken.texts.get_column("context"), paths)
-        taken.contexts = dict(zip(paths, values, strict=True))
+        at = rows.get_column("at")
+        taken = JsonPayload(_titled(self.texts[at]), json, rows)
+        paths, own = sorted(context), at.sort()
+        # In the order of the archive, in which the long texts lie beside each other.
+        values = pl.DataFrame(taken._values(self.texts.get_column("context")[own], paths))[at.arg_sort().arg_sort()]
+        taken.contexts = dict(zip(paths, values.get_columns(), strict=True))
         return taken
 
     @property

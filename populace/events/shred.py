@@ -53,10 +53,12 @@ def all_columns(rows: pl.DataFrame, prefix: str, json: JsonReader, stand_ins: St
     """
     found: dict[int, _Found] = defaultdict(_Found)
     level: dict[int, list[Path]] = {group: [()] for group in rows.get_column("g").unique().sort()}
-    while any(level.values()):
-        children = _children(rows, level, found, json)
-        _extract(rows, children, found, json)
-        level = {group: _containers(found[group], paths) for group, paths in children.items()}
+    while level:
+        mine = rows.filter(pl.col("g").is_in(list(level))) if found else rows
+        children = _children(mine, level, found, json)
+        _extract(mine, children, found, json)
+        deeper = {group: _containers(found[group], paths) for group, paths in children.items()}
+        level = {group: paths for group, paths in deeper.items() if paths}
     for group, titles in stand_ins.items():
         _stand_in(found[group].values, titles)
     return {group: _columns(each, prefix, rows, group) for group, each in found.items()}

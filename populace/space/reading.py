@@ -281,10 +281,11 @@ def _together(store: Store, layout: Layout, wanted: Wanted, batch: list[Stretch]
     except (ArchiveError, *READABLE):
         return None  # one by one, so that the one that is meant can be named
     counts = dict(rows.group_by(FILE).len().iter_rows())
-    pieces, start = [], 0
+    pieces: list[Piece] = []
+    start = 0
     for place, each in places.items():
         mine = rows.drop(FILE).slice(start, counts.get(place, 0)).with_row_index(ROW)
-        pieces.append(Piece(each, mine))
+        pieces += _spans(each, _regrouped([mine]))
         start += mine.height
     return pieces
 

@@ -80,7 +80,7 @@ def paths(store: Store, prefix: str) -> list[str]:
 @pytest.mark.parametrize("kind", [*EACH, "all"])
 def test_whatever_befalls_it_every_byte_and_every_outcome_is_right(kind, weather, store, direct, tmp_path):
     weather.plan = brewed(ALL if kind == "all" else EACH[kind])
-    numbers = range(48 if kind != "all" else 100)
+    numbers = range(32 if kind != "all" else 100)
     named = [f"a/{number:04}" for number in numbers]
     each(store.replace, named, map(body, numbers))
     assert each(direct.read, named) == each(store.read, named) == [body(number) for number in numbers]
@@ -109,7 +109,7 @@ def test_whatever_befalls_it_every_byte_and_every_outcome_is_right(kind, weather
 def test_tables_are_scanned_whole(kind, weather, store, direct):
     """polars has a client of its own, which asks again for what fails and for the rest of what is cut."""
     small = pl.DataFrame({"n": range(50), "t": [f"x{number}" for number in range(50)]})
-    named = [f"t/{number:03}.parquet" for number in range(40 if kind != "all" else 200)]
+    named = [f"t/{number:03}.parquet" for number in range(24 if kind != "all" else 200)]
     each(lambda path: objects.write_table(direct, path, small), named)
     large = pl.DataFrame({f"c{column}": pl.int_range(200_000, eager=True).shuffle(column) for column in range(6)})
     objects.write_table(direct, "large.parquet", large)
@@ -212,7 +212,7 @@ def test_a_file_is_put_whatever_becomes_of_the_answers(kind, weather, store, dir
     """The answer that names the upload, and the one that says that it is complete, are bodies too."""
     parts = random.Random(SEED).randbytes(9_000_000)
     (tmp_path / "parts").write_bytes(parts)
-    for seed in range(4):
+    for seed in range(3):
         weather.plan = replace(brewed(Plan(**{kind: 0.4}, most=3)), seed=seed)
         store.put_file(f"{seed}", tmp_path / "parts")
         assert direct.read(f"{seed}") == parts
@@ -239,7 +239,7 @@ CALLS = {
 
 @pytest.mark.parametrize(
     ("kind", "call"),
-    [("error", "list"), ("reset", "read"), ("error", "create")],
+    [("reset", "read"), ("error", "create")],
 )
 def test_what_never_ends_is_an_error_with_a_remedy(kind, call, weather, store):
     store.replace("a", b"1")

@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -99,6 +100,13 @@ def test_nothing_is_rejected_before_anything_is_read(tmp_path):
 def test_what_cannot_be_asked_for_is_told(space, asked, told):
     with pytest.raises(UsageError, match=told):
         counted(space, **asked)
+
+
+def test_the_documentation_lists_every_reason_with_its_meaning():
+    lines = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if line.startswith("| `") and line[3:].partition("`")[0] in MEANINGS] == [
+        f"| `{code}` | {meaning} |" for code, meaning in MEANINGS.items()
+    ]
 
 
 def test_every_reason_has_a_meaning():

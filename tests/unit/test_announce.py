@@ -15,7 +15,7 @@ MANIFEST = {
 
 
 def summary(status, failed=(), days=2):
-    return {"status": status, "days": dict.fromkeys(range(days)), "rows": ROWS, "failed": list(failed)}
+    return {"status": status, "days": dict.fromkeys(range(days), ROWS), "rows": ROWS, "failed": list(failed)}
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def test_other_steps_show_what_is_done_of_what_there_is():
 def test_a_step_keeps_to_one_line_and_says_the_days_left(width):
     (line,) = drawn(width, FAR)
     assert len(line) <= width
-    assert line.startswith("replay")
+    assert line.startswith("rep")
     assert " 62%" in line
     assert ("12 days left" if width >= 100 else "12d 136,843,000") in line
 

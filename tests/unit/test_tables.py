@@ -121,3 +121,62 @@ def test_a_table_that_no_part_has_is_none(store):
     assert tables.events(store, written(store, {}), "F", [], extract) is None
     assert tables.events(store, [few(store, 0, ("E", None))], "F", [], extract) is None
     assert tables.read(store, [{"outputs": []}], "sightings") is None
+
+
+def test_whole_numbers_that_no_float_holds_keep_their_digits_beside_fractions(store):
+    large = 2**53 + 1
+    assert united(store, written(store, {"p.x": large}, {"p.x": 1}), "p.x") == {"p.x": (pl.Int64, [large, 1])}
+    assert united(store, written(store, {"p.x": large}, {"p.x": 0.5}), "p.x") == {
+        "p.x:json": (pl.String, [str(large), "0.5"])
+    }
+    assert united(store, written(store, {"p.x": 2**53}, {"p.x": 0.5}), "p.x") == {
+        "p.x": (pl.Float64, [float(2**53), 0.5])
+    }
+
+
+# --- rare tables, and objects with more properties than columns -------------------------------------
+
+
+def test_tables_that_share_an_object_are_read_apart(store):
+    parts = [few(store, 0, ("E", '{"x":1}'), ("F", '{"x":"a"}'), ("E", '{"x":2,"y":true}'), ("E", None))]
+    assert united(store, parts, "p.x", "p.y") == {
+        "p.x": (pl.Int64, [1, 2, None]),
+        "p.y": (pl.Boolean, [None, True, None]),
+    }
+    assert united(store, parts, "p.x", "p.y", table="F") == {"p.x": (pl.String, ["a"])}
+    assert tables.names(parts) == ["E", "F"]
+
+
+def test_a_table_may_be_rare_here_and_have_an_object_of_its_own_there(store):
+    parts = [*written(store, {"p.x": 1}), few(store, 1, ("E", '{"x":0.5}')), few(store, 2, ("E", '{"x":{}}'))]
+    assert united(store, parts[:2], "p.x") == {"p.x": (pl.Float64, [1.0, 0.5])}
+    assert united(store, parts, "p.x") == {"p.x:json": (pl.String, ["1", "0.5", "{}"])}
+
+
+def test_what_has_no_column_is_read_from_the_whole_object(store):
+    own = written(store, {"p.x": [1, 2], "_rest": ['{"x":1,"y":{"z":"a"}}', '{"x":2,"y":{"z":"b"},"x:json":5}']})
+    assert united(store, own, "p.x", "p.y.z", "p.y", "p.x:json", "p.never") == {
+        "p.x": (pl.Int64, [1, 2]),
+        "p.y.z": (pl.String, ["a", "b"]),
+        "p.x:json:json": (pl.String, [None, "5"]),
+    }
+
+
+@pytest.mark.parametrize("path", ["a/b", "a~b", r"a\.b", "a b", "é", '"', "x:json"])
+def test_any_name_is_found_in_a_whole_object(store, path):
+    name = path.replace("\\.", ".")
+    parts = [few(store, 0, ("E", json.dumps({name: 5, "else": 6})))]
+    (found,) = united(store, parts, f"p.{path}").values()
+    assert found in ((pl.Int64, [5]), (pl.String, ["5"]))
+
+
+def test_the_context_is_never_read_from_whole_objects(store):
+    assert united(store, [few(store, 0, ("E", '{"x":1}'))], "c.x") == {}
+
+
+def test_a_property_may_be_called_as_the_whole_object_is(store):
+    assert united(store, written(store, {"p._rest": 1}, {"p._rest": 2}), "p._rest") == {"p._rest": (pl.Int64, [1, 2])}
+
+
+def test_no_table_lies_where_the_rare_ones_do():
+    assert {tables.place("events", name) for name in [*NAMES, "@@few", "few"]}.isdisjoint([tables.FEW])

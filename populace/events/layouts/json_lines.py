@@ -128,15 +128,17 @@ def fields(lines: pl.Series, json: JsonReader) -> pl.DataFrame:
 def _extracted(lines: pl.Series, keys: Sequence[str], json: JsonReader) -> tuple[pl.DataFrame, pl.Series]:
     """The values of these keys in each line, named as `FIELDS`, and whether the line is JSON."""
     shape = {key: "JSON" if name in JSONS else "VARCHAR" for name, key in zip(FIELDS, keys, strict=True)}
-    taken = f"from_json(line, '{texts.dumps(shape)}')"
+    query = f"select unnest(from_json(line, '{texts.dumps(shape)}')) from lines"
+    is_json = lines.is_not_null()
     try:
-        found = _query(lines, f"select true, unnest({taken}) from lines", json)
+        found = _query(lines, query, json)
     except duckdb.InvalidInputException:
         # One bad line ends a query. To ask of every line first costs a quarter more, and most files have none.
-        checked = "(select line, json_valid(line) as is_json from lines)"
-        found = _query(lines, f"select is_json, unnest(case when is_json then {taken} end) from {checked}", json)
-    found.columns = ["@json", *FIELDS]
-    return found.drop("@json"), found.get_column("@json").fill_null(value=False)
+        valid = _query(lines, "select json_valid(line) as v from lines", json).to_series()
+        is_json = valid.fill_null(value=False)
+        found = _query(_only(lines, is_json), query, json)
+    found.columns = list(FIELDS)
+    return found, is_json
 
 
 def _wrong_type(found: pl.DataFrame, lines: pl.Series, json: JsonReader) -> pl.Series:
@@ -195,7 +197,7 @@ def _only(texts: pl.Series, where: pl.Series) -> pl.Series:
 
 
 def _query(lines: pl.Series, query: str, json: JsonReader) -> pl.DataFrame:
-    json.connection.register("lines", lines.alias("line").to_frame().to_arrow())
+    json.connection.register("lines", lines.alias("line").to_frame().to_arrow(compat_level=pl.CompatLevel.newest()))
     try:
         return pl.DataFrame(pl.from_arrow(json.connection.sql(query).to_arrow_table()))
     finally:
