@@ -63,7 +63,9 @@ class _Steps:
 
     def told(self, step: Any) -> None:
         """Show a `tasks.progress.Step`."""
+        counts = {"rows": step.rows, "days_left": step.days_left}
         if step.name not in self.bars:
-            self.bars[step.name] = self.progress.add_task(step.name, total=step.todo)
-        bar, counts = self.bars[step.name], {"rows": step.rows, "days_left": step.days_left}
-        self.progress.update(bar, completed=step.done, total=step.todo, **counts)  # type: ignore[arg-type]
+            self.bars[step.name] = self.progress.add_task(step.name, total=step.todo, completed=step.done, **counts)
+        else:
+            bar = self.bars[step.name]
+            self.progress.update(bar, total=step.todo, completed=step.done, **counts)  # type: ignore[arg-type]

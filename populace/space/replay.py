@@ -6,31 +6,25 @@ both cores; claiming happens in order, so that the choice between copies does no
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
-from queue import Empty, SimpleQueue
 
 import polars as pl
 
 from populace.errors import ArchiveError, PopulaceError
-from populace.events import parts
-from populace.events.jsontext import JsonReader
 from populace.events.layouts import LAYOUTS
 from populace.events.parts import Checked
-from populace.lake import ledger, tables
+from populace.lake import ledger
 from populace.lake.messages import Messages
-from populace.lake.objects import ROW_GROUP, write_table
 from populace.space import copies
 from populace.space.archive import Stretch, Survey
 from populace.space.copies import Claims, Part
+from populace.space.making import WORKERS, Maker
 from populace.space.opening import OpenSpace
 from populace.space.reading import Chunk, chunks
 
 UNREADABLE = "unreadable"  # a source whose archive could not be looked at
-WORKERS = 2  # parts in work together; both cores, and what one part holds in memory twice
-WRITERS = 8  # tables of a part written together; on S3 the time goes into waiting
-SIDE_TABLES = ("sightings", "identifiers", "custom_traits", "links")
 SHOWN_FAILURES = 5
 
 # Which parts may hold a message that another one holds, too, while a source is `unsettled`.
@@ -108,12 +102,17 @@ def run_source(space: OpenSpace, survey: Survey, todo: Iterable[Stretch], progre
         return
     if not everywhere:
         ledger.write_summary(space.lake, survey.source.name, before | {"unsettled": BEATEN})
-    with _index(space) as index, _Maker(space, survey) as maker:
+    with _index(space) as index, Maker(space, survey) as maker:
         claims = Claims(space.lake, index)
         rules, store = space.rules(survey.source), space.archive(survey.source)
         layout = LAYOUTS[survey.source.layout]
-        read = chunks(store, layout, rules.wanted, todo, lambda *failed: failures.append(failed))
         tracker = _Tracker(todo, progress)
+
+        def failed(stretch: Stretch, cause: PopulaceError) -> None:
+            failures.append((stretch, cause))
+            tracker.passed(stretch)
+
+        read = chunks(store, layout, rules.wanted, todo, failed)
         _in_order(read, maker, claims, tracker)
         _settle(space, claims, maker, everywhere=everywhere)
         index.save()
@@ -138,7 +137,7 @@ def _index(space: OpenSpace) -> Iterator[Messages]:
         index.close()
 
 
-def _in_order(read: Iterable[Chunk], maker: "_Maker", claims: Claims, tracker: "_Tracker") -> None:
+def _in_order(read: Iterable[Chunk], maker: "Maker", claims: Claims, tracker: "_Tracker") -> None:
     """Check and make parts beside each other, and let them claim their messages one after the other."""
     checking: deque[tuple[Chunk, Future[Checked]]] = deque()
     making: deque[Future[None]] = deque()
@@ -168,141 +167,29 @@ class _Tracker:
 
     def __init__(self, todo: list[Stretch], progress: Progress) -> None:
         self.progress = progress
-        self.todo = sum(each.size for each in todo)
+        self.left = {each.path: each for each in todo}  # the last stretch of each object
         self.days = sorted({each.day for each in todo if each.day})
+        self.todo = sum(each.size for each in self.left.values())
         self.done = self.rows = 0
-        self.seen: set[str] = set()
+
+    def passed(self, stretch: Stretch) -> None:
+        """An object is read to where it is to be, or cannot be read."""
+        last = self.left.get(stretch.path)
+        if last is not None and last.stop == stretch.stop:
+            self.done += self.left.pop(stretch.path).size
 
     def told(self, chunk: Chunk, rows: int) -> None:
-        fresh = [each for each in chunk.stretches if each.path not in self.seen]
-        self.seen |= {each.path for each in fresh}
-        self.done += sum(each.size for each in fresh)
+        for each in chunk.stretches:
+            self.passed(each)
         self.rows += rows
         last = max((each.day for each in chunk.stretches if each.day), default="")
         self.progress(Step(self.done, self.todo, self.rows, sum(day > last for day in self.days)))
 
 
-class _Maker:
-    """Makes parts of one source, on threads that each have a reader of JSON."""
-
-    def __init__(self, space: OpenSpace, survey: Survey) -> None:
-        self.space = space
-        self.survey = survey
-        self.source = survey.source.name
-        self.rules = space.rules(survey.source)
-        self.pool = ThreadPoolExecutor(WORKERS)
-        self.readers: SimpleQueue[JsonReader] = SimpleQueue()
-
-    def __enter__(self) -> "_Maker":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.pool.shutdown(cancel_futures=True)
-        while not self.readers.empty():
-            self.readers.get().close()
-
-    @contextmanager
-    def json(self) -> Iterator[JsonReader]:
-        try:
-            reader = self.readers.get_nowait()
-        except Empty:
-            reader = JsonReader()
-        try:
-            yield reader
-        finally:
-            self.readers.put(reader)
-
-    def check(self, chunk: Chunk) -> Checked:
-        with self.json() as json:
-            return parts.check(chunk.frames(json), self.survey.since, json)
-
-    def named(self, chunk: Chunk, checked: Checked) -> str:
-        """A part's name: the day it begins with, and a fingerprint of what it is made of and by which rules."""
-        made_of = [[each.path, each.digest, each.start, each.stop] for each in chunk.stretches]
-        return f"{parts.first_day(checked)}-{ledger.fingerprint([self.survey.rules, self.survey.since, made_of])[:10]}"
-
-    def make(self, part: str, chunk: Chunk, checked: Checked, kept: pl.Series, claims: Claims) -> None:
-        with self.json() as json:
-            made = parts.tables(checked, kept, self.source, self.rules, json)
-        wrong = parts.rejected(checked)
-        quarantine = wrong.join(chunk.whole(wrong), on=["object", "row"], how="left") if wrong.height else wrong
-        ledger.forget(self.space.lake, self.source, part)
-        mine = checked.copies.with_columns(kept=kept)
-        outputs = _write(self.space, self.source, part, made, quarantine, mine)
-        entry = _entry(self.survey, part, chunk, checked, kept, made, outputs)
-        ledger.record(self.space.lake, self.source, entry)
-        claims.settled(copies.name(self.source, part))
-
-
-def _write(
-    space: OpenSpace, source: str, part: str, made: parts.Tables, quarantine: pl.DataFrame, mine: pl.DataFrame
-) -> list[dict]:
-    """Every table that has rows; the ledger says which there are."""
-    named: list[tuple[str, str | None, pl.DataFrame]] = [("events", name, each) for name, each in made.events.items()]
-    named += [(kind, None, getattr(made, kind)) for kind in SIDE_TABLES]
-    named += [("few", None, made.few), ("quarantine", None, quarantine), ("copies", None, mine)]
-    with ThreadPoolExecutor(WRITERS) as pool:
-        written = [pool.submit(_write_one, space, source, part, *each) for each in named if not each[2].is_empty()]
-        return [each.result() for each in written]
-
-
-def _write_one(space: OpenSpace, source: str, part: str, kind: str, table: str | None, frame: pl.DataFrame) -> dict:
-    place = tables.place(kind, table)
-    path = f"{place}/{source}-{part}.parquet"
-    write_table(space.lake, path, frame, tables.ROW_GROUPS.get(kind, ROW_GROUP))
-    shredded = [each for each in frame.iter_columns() if each.name[:2] in ("p.", "c.") or each.name == tables.REST]
-    columns = {each.name: tables.type_name(each) for each in shredded}
-    described: dict = {"kind": kind, "table": table, "path": path, "rows": frame.height, "columns": columns}
-    if kind == "few":
-        described["events"] = sorted(frame.get_column("event").unique())
-    return described
-
-
-def _entry(
-    survey: Survey,
-    part: str,
-    chunk: Chunk,
-    checked: Checked,
-    kept: pl.Series,
-    made: parts.Tables,
-    outputs: list[dict],
-) -> dict:
-    counted = {row.pop("day"): row for row in parts.counts(checked, kept).rows(named=True)}
-    reasons = parts.rejected(checked).get_column("reason").value_counts()
-    return {
-        "part": part,
-        "source": survey.source.name,
-        "status": "complete",
-        "rules": survey.rules,
-        "since": survey.since,
-        "left_out": checked.left_out,
-        "tier": chunk.tier,
-        "objects": _objects(chunk, checked),
-        "days": counted,
-        "rows": ledger.total(counted.values()),
-        "reasons": dict(sorted(reasons.iter_rows())),
-        "rejections": parts.rejections(checked),
-        "least": made.least,
-        "greatest": made.greatest,
-        "outputs": outputs,
-    }
-
-
-def _objects(chunk: Chunk, checked: Checked) -> list[dict]:
-    days: dict[str, dict[str, int]] = {}
-    for name, day, rows in parts.objects(checked).iter_rows():
-        days.setdefault(name, {})[day] = rows
-    return [
-        {"path": each.path, "digest": each.digest, "size": each.size, "start": each.start, "stop": each.stop}
-        | {"days": days.get(chunk.label(each.path), {})}
-        for each in chunk.stretches
-    ]
-
-
 # --- settling -------------------------------------------------------------------------------------------
 
 
-def _settle(space: OpenSpace, claims: Claims, maker: _Maker, *, everywhere: bool) -> None:
+def _settle(space: OpenSpace, claims: Claims, maker: Maker, *, everywhere: bool) -> None:
     """Make parts again that kept a message another part should, or gave one up that is theirs."""
     wrong = claims.beaten
     if everywhere:
@@ -339,7 +226,7 @@ def _make_again(space: OpenSpace, claims: Claims, part: Part) -> None:
     if failures:
         raise ArchiveError(_told(failures))
     chunk = Chunk(pieces, space.archive(owner), layout, rules.wanted)
-    with _Maker(space, survey) as other:
+    with Maker(space, survey) as other:
         checked = other.check(chunk)
         rivals = copies.of_messages(space.lake, claims.index, part, checked.copies.get_column("message_id"))
         other.make(name, chunk, checked, copies.prevails(checked.copies, source, rivals), claims)
@@ -364,7 +251,9 @@ def drop_removed(space: OpenSpace) -> list[str]:
 def finish(space: OpenSpace, survey: Survey) -> dict:
     """Sum up the source; it is complete if every row of its objects is in the lake, and every message once."""
     before = ledger.summary(space.lake, survey.source.name)
-    if is_complete(space, survey.source.name) or before.get("status") == UNREADABLE:
+    if not before:  # nobody has looked at its archive yet
+        return {"status": "pending", "since": survey.since, "parts": {}, "days": {}, "rows": ledger.total([])}
+    if is_complete(space, survey.source.name) or before["status"] == UNREADABLE:
         return before
     failed, unsettled = before.get("failed", []), before.get("unsettled")
     status = "failed" if failed else "running" if survey.todo or unsettled else "complete"

@@ -27,8 +27,19 @@ pytestmark = pytest.mark.generative
 START = datetime(2024, 3, 1, tzinfo=UTC)
 AS_OF = START + timedelta(days=5)
 SOURCES = ("app", "web")
-TRAITS = {"last": "event('E').last(property('x'))", "spent": "event('E').sum(property('n'))"}
-AUDIENCES = {"some": "event('E').count() >= 1", "vip": "trait('plan') = 'pro'"}
+TRAITS = {
+    "last": "event('E').last(property('x'))",
+    "inner": "event('E').last(property('x.k'))",
+    "where": "event('E').last(context('n'))",
+    "spent": "event('E').sum(property('n'))",
+    "pages": "event('Page Viewed').last(property('n'))",
+}
+AUDIENCES = {
+    "some": "event('E').count() >= 1",
+    "vip": "trait('plan') = 'pro'",
+    "hundred": "event('F').where(property('x') = 100).count() >= 1",
+    "absent": "event('E').where(property('x').absent()).count() >= 1",
+}
 TABLES = ("profiles", "external_ids", "merges", "memberships", "traits", "custom_traits", "links", "changes")
 
 
@@ -51,7 +62,10 @@ BROWSERS = ["a1", "a2", "a3", None, "0-0"]
 EMAILS = ["e1@x.com", "E1@x.com ", "e2@x.com", None, None, ""]
 MOMENTS = [START + timedelta(hours=hours) for hours in (0, 1, 5, 23, 24, 25, 47, 72)]
 DELAYS = [timedelta(), timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)]
-VALUES = [1, 2, 2.5, "a", True, None, [1], {"k": "v"}]
+# As they are written, for what is equal may be written in several ways; some kinds often, so that columns have types.
+VALUES = ["1", "2", "3", "2.5", "1e2", "100.0", "9007199254740993", "1e400", '"a"', r'"\u00e9"', '"é"', "true", "null"]
+VALUES += ["[1]", "[]", "{}", '{"k":"v"}', '{"k":5}', '{"k":{"l":1}}', '{"k":null}']
+USUAL = {"x": VALUES, "n": ["1", "2", "2.5", "1e2", "7"]}
 FAULTS = [
     {"message_id": None},
     {"message_id": "x" * 101},
@@ -79,7 +93,7 @@ def archive(seed, size):
 def message(chance, number):
     kind = chance.choice(["track", "track", "identify", "page", "group"])
     timestamp = chance.choice(MOMENTS)
-    drawn = {name: chance.choice(VALUES) for name in "xn" if chance.random() < 0.5}
+    drawn, context = (fields(chance, "xn"), fields(chance, "n"))
     traits = {"email": chance.choice(EMAILS), "plan": chance.choice([None, "pro", "free"])}
     row = {
         "message_id": f"m{number}",
@@ -90,10 +104,17 @@ def message(chance, number):
         "group_id": chance.choice(["g1", "g2"]) if kind == "group" else None,
         "timestamp": timestamp,
         "received_at": timestamp + chance.choice(DELAYS),
-        "properties": json.dumps(drawn) if drawn else None,
+        "properties": drawn,
+        "context": context,
         "traits": json.dumps(traits) if kind in ("identify", "group") else None,
     }
     return chance.choice(SOURCES), row | (chance.choice(FAULTS) if chance.random() < 0.1 else {})
+
+
+def fields(chance, names):
+    """A JSON object of some of these names, or nothing."""
+    pools = {name: USUAL[name] if chance.random() < 0.7 else VALUES for name in names if chance.random() < 0.6}
+    return "{" + ",".join(f'"{name}":{chance.choice(pool)}' for name, pool in pools.items()) + "}" if pools else None
 
 
 def copy(chance, source, row):
@@ -115,7 +136,7 @@ def copy(chance, source, row):
 SCHEMA = {
     **dict.fromkeys(("message_id", "type", "event", "user_id", "anonymous_id", "group_id"), pl.String),
     **dict.fromkeys(("timestamp", "received_at"), pl.Datetime("us", "UTC")),
-    **dict.fromkeys(("properties", "traits"), pl.String),
+    **dict.fromkeys(("properties", "traits", "context"), pl.String),
 }
 
 
@@ -143,18 +164,19 @@ class World:
         return driving.replay_all(self.space, AS_OF)
 
     def published(self):
-        """The tables of a run of what is in the lake, as rows."""
+        """The tables of a run of what is in the lake; `run` is its id."""
         run_id = driving.run(self.space, AS_OF)
-        return {name: driving.table(self.space, run_id, name) for name in TABLES}
+        tables = {name: driving.table(self.space, run_id, name) for name in TABLES}
+        return tables | {"run": pl.DataFrame({"run_id": [run_id]})}
 
     def kept(self, summaries):
         """(message_id, source, received_at) of every event in the lake, sorted."""
         files = [
             (summary["source"], output["path"])
             for summary in summaries.values()
-            for entry in summary["slices"].values()
-            for output in entry["outputs"]
-            if output["kind"] == "events"
+            for part in summary["parts"].values()
+            for output in part["outputs"]
+            if output["kind"] in ("events", "few")
         ]
         ids = pl.col("message_id"), pl.col("received_at")
         read = [(source, pl.read_parquet(self.space.lake.url(path)).select(ids).rows()) for source, path in files]
@@ -175,8 +197,12 @@ def written(rows, split=None):
     return world
 
 
-def differing(found, expected):
-    return [name for name in TABLES if not found[name].equals(expected[name])]
+def differing(found, expected, tables=TABLES):
+    return [
+        name
+        for name in tables
+        if found[name].schema != expected[name].schema or not found[name].equals(expected[name])
+    ]
 
 
 def replayed(rows):

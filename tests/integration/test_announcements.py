@@ -296,6 +296,7 @@ def watched(steps: int) -> list[Step]:
     return [Step(each, steps, 1000 * each, steps - each) for each in range(1, steps + 1)]
 
 
+@pytest.mark.filterwarnings("ignore:Artifact creation outside")
 def test_an_artifact_is_not_updated_at_every_step_and_shows_the_last(prefect_server, told_steps, monkeypatch):
     with temporary_settings({PREFECT_API_URL: prefect_server.api_url}):
         watch = watching.Watch("some_space", "the_app", size=50, days=50)
@@ -323,6 +324,7 @@ def test_an_artifact_is_not_updated_at_every_step_and_shows_the_last(prefect_ser
     assert (told_steps[-1].rows, told_steps[-1].days_left) == (20_000, 30)
 
 
+@pytest.mark.filterwarnings("ignore:Artifact creation outside")
 def test_a_replay_goes_on_where_its_artifacts_cannot_be_written(told_steps):
     nowhere = {PREFECT_API_URL: "http://127.0.0.1:9/api", PREFECT_CLIENT_MAX_RETRIES: 0}
     with temporary_settings(nowhere):
