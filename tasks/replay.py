@@ -18,7 +18,7 @@ def survey_archive(space: str, source: str, as_of: datetime, definitions: str) -
     """Look at what a source's archive holds; returns how many objects are to be read."""
     opening = opened(space, definitions)
     try:
-        archive.look(opening, opening.source(source))
+        archive.look(opening, opening.source(source), _first_day(opening, as_of))
     except ArchiveError:
         replay.doubt(opening, _survey(opening, source, as_of))
         raise
@@ -72,9 +72,12 @@ def drop_removed(space: str, definitions: str) -> None:
         get_run_logger().info("sources removed: %s", ", ".join(removed))
 
 
+def _first_day(opening: OpenSpace, as_of: datetime) -> str:
+    return (as_of - opening.definition.window).date().isoformat()
+
+
 def _survey(opening: OpenSpace, source: str, as_of: datetime) -> Survey:
-    first_day = (as_of - opening.definition.window).date().isoformat()
-    return archive.survey(opening, opening.source(source), first_day)
+    return archive.survey(opening, opening.source(source), _first_day(opening, as_of))
 
 
 def _surveys(opening: OpenSpace, as_of: datetime) -> list[Survey]:

@@ -23,6 +23,7 @@ class Watch:
     def __init__(self, space: str, source: str, *, size: int, days: int) -> None:
         self.key, self.source, self.days = f"{report.key(space)}-replay-{source.replace('_', '-')}", source, days
         self.start = self.updated = time.monotonic()
+        self.seconds = 0.0
         self.artifact: UUID | None = None
         self.is_shown = True
         self.step = Step(0, size, 0, days)
@@ -32,19 +33,20 @@ class Watch:
         """Hand a step on to whoever watches."""
         self.step = step
         self._tell()
-        if time.monotonic() - self.updated >= EVERY or self.artifact is None:
+        if time.monotonic() - self.updated >= EVERY:
             self._update()
 
     def ended(self, *, failed: int) -> None:
         """Show what there is to say at the end; `failed` counts objects that could not be read."""
         if not failed:
             self.step = Step(self.step.todo, self.step.todo, self.step.rows, 0)
-            self._tell()
+        self._tell()
         self._update()
         self._show(create_table_artifact, [self._row(failed)], key=f"{self.key}-summary", description=self._words())
         get_run_logger().info("%s: %s", self.source, self._words())
 
     def _tell(self) -> None:
+        self.seconds = time.monotonic() - self.start
         counts = {"rows": self.step.rows, "days_left": self.step.days_left}
         progress.report(progress.Step(f"replay {self.source}", self.step.done, self.step.todo, **counts))
 
@@ -67,7 +69,7 @@ class Watch:
             return None
 
     def _pace(self) -> int:
-        return round(self.step.rows / max(time.monotonic() - self.start, 0.001))
+        return round(self.step.rows / max(self.seconds, 0.001))
 
     def _words(self) -> str:
         return f"{self.step.rows:,} rows, {self._pace():,} a second, {self.step.days_left} of {self.days} days left"

@@ -80,7 +80,7 @@ def replay_all(space: OpenSpace, as_of: datetime) -> dict[str, dict[str, Any]]:
 
 def _look(space: OpenSpace, source: Source, as_of: datetime, errors: list[ArchiveError]) -> bool:
     try:
-        archive.look(space, source)
+        archive.look(space, source, _first_day(space, as_of))
     except ArchiveError as error:
         replay.doubt(space, survey(space, source, as_of))
         errors.append(error)
@@ -113,4 +113,8 @@ def table(space: OpenSpace, run_id: str, name: str) -> pl.DataFrame:
 
 def survey(space: OpenSpace, source: Source, as_of: datetime) -> archive.Survey:
     """What is due for a source whose archive was looked at."""
-    return archive.survey(space, source, (as_of - space.definition.window).date().isoformat())
+    return archive.survey(space, source, _first_day(space, as_of))
+
+
+def _first_day(space: OpenSpace, as_of: datetime) -> str:
+    return (as_of - space.definition.window).date().isoformat()

@@ -83,9 +83,13 @@ class JsonReader:
         return self._of_all("json_extract", objects, pointers)
 
     def entries(self, arrays: pl.Series, fields: Sequence[str]) -> pl.Series:
-        """JSON arrays as lists of structs of these fields, each as JSON; what is no object has only nulls."""
+        """JSON arrays as lists of structs of these fields, each as JSON; what is no object has only nulls.
+
+        Null where the text is no JSON: of a warehouse, which cuts long texts, it need not be whole (E-92).
+        """
         shape = json.dumps([dict.fromkeys(fields, "JSON")])
-        return self._query(_column(arrays), f"select from_json(j, {_quoted(shape)}) as v from input").to_series()
+        query = f"select from_json(case when json_valid(j) then j end, {_quoted(shape)}) as v from input"
+        return self._query(_column(arrays), query).to_series()
 
     def members(self, objects: pl.Series) -> pl.DataFrame:
         """(n: u32, name, value), one row per object and top-level name; `n` counts the objects, value is JSON."""

@@ -18,7 +18,9 @@ from populace.lake.objects import Store, read_json, scan, write_json, write_tabl
 UNDATED = "undated"  # the day of rows without any readable instant
 UNKNOWN = "unknown"  # the day of objects that do not say theirs before they are read
 COUNTS = ("read", "kept", "duplicate", "rejected")
-OBJECTS = {"path": pl.String, "tag": pl.String, "size": pl.Int64, "digest": pl.String, "day": pl.String}
+OBJECTS = {
+    "path": pl.String, "tag": pl.String, "size": pl.Int64, "digest": pl.String, "day": pl.String, "last": pl.String,
+}  # fmt: skip
 PIECES = {
     "part": pl.String, "path": pl.String, "digest": pl.String, "start": pl.Int64, "stop": pl.Int64,
     "day": pl.String, "rows": pl.Int64,
@@ -159,7 +161,10 @@ def forget(store: Store, source: str, part: str) -> None:
 
 
 def objects(store: Store, source: str) -> pl.DataFrame:
-    """What is known of the archive's objects, one row each: (path, tag, size, digest, day: what its path says).
+    """What is known of the archive's objects, one row each: (path, tag, size, digest, day, last).
+
+    `day` is the received day by which objects are put in order; none of its rows was received after the day
+    `last`. Either may be unknown.
 
     A cache: it can be made again.
     """

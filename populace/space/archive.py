@@ -5,8 +5,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
 
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from populace.definitions import Source
@@ -18,6 +20,7 @@ from populace.space.opening import OpenSpace
 
 READERS = 8  # objects looked at together; on S3 the time goes into waiting
 DAY_IN_PATH = re.compile(r"(?<!\d)(20\d\d)[-/](\d\d)[-/](\d\d)(?!\d)")
+EVER = "0001-01-01"
 LOOKED_INTO = 2_000  # objects whose footers are read to learn their day, where paths do not say it
 
 # Parts below the fullest tier are made again together once there are so many of one tier: like that an event is
@@ -59,11 +62,11 @@ class Survey:
 # --- looking ----------------------------------------------------------------------------------------
 
 
-def look(space: OpenSpace, source: Source) -> None:
+def look(space: OpenSpace, source: Source, first_day: str = EVER) -> None:
     """List the archive and remember it, with a fingerprint of the content of every object.
 
     What is found is remembered in the lake, so that every later step of a replay speaks of the same
-    objects whatever arrives meanwhile.
+    objects whatever arrives meanwhile. `first_day` is as for `survey`.
 
     Raises
     ------
@@ -84,20 +87,31 @@ def look(space: OpenSpace, source: Source) -> None:
     seen = set(known.get_column("path"))
     fresh = [each for each in listed if each.path not in seen]
     if fresh or known.height < before.height:
-        ledger.remember_objects(space.lake, source.name, pl.concat([known, _described(store, layout, fresh)]))
+        since = _since(space, source, first_day)
+        described = _described(store, layout, fresh, since)
+        ledger.remember_objects(space.lake, source.name, pl.concat([known, described]))
 
 
-def _described(store: Store, layout: Layout, fresh: list[Object]) -> pl.DataFrame:
-    unsaid = sum(_day_of(layout, each.path) is None for each in fresh)
-    into = layout.container == "parquet" and unsaid <= LOOKED_INTO
+def _described(store: Store, layout: Layout, fresh: list[Object], since: str) -> pl.DataFrame:
+    said = [_day_of(layout, each.path) for each in fresh]
+    unsaid = sum(day is None for day in said)
+
+    def describe(found: Object, day: str | None) -> tuple:
+        last = _last_said(layout, found.path)
+        is_asked = day < since if day else unsaid <= LOOKED_INTO
+        if layout.container == "parquet" and last is None and is_asked:
+            first, last = _days_within(store, found.path)
+            day = day or first
+        return found.path, found.tag, found.size, store.digest(found), day, last
+
     with ThreadPoolExecutor(READERS) as pool:
-        described = list(pool.map(lambda each: _describe(store, layout, each, into=into), fresh))
-    return pl.DataFrame(described, schema=ledger.OBJECTS, orient="row")
+        return pl.DataFrame(list(pool.map(describe, fresh, said)), schema=ledger.OBJECTS, orient="row")
 
 
-def _describe(store: Store, layout: Layout, found: Object, *, into: bool) -> tuple:
-    day = _day_of(layout, found.path) or (_day_within(store, found.path) if into else None)
-    return found.path, found.tag, found.size, store.digest(found), day
+def _last_said(layout: Layout, path: str) -> str | None:
+    """The last received day that an object can hold, by a path of which that is the meaning; with a day to spare."""
+    said = layout.partition(path)
+    return None if said is None else (said + timedelta(days=1)).date().isoformat()
 
 
 def _day_of(layout: Layout, path: str) -> str | None:
@@ -109,23 +123,48 @@ def _day_of(layout: Layout, path: str) -> str | None:
     return "-".join(found.groups()) if found else None
 
 
-def _day_within(store: Store, path: str) -> str | None:
-    """The first received day by the footer of a Parquet object; None where that does not say it."""
+Days = tuple[str | None, str | None]
+
+
+def _days_within(store: Store, path: str) -> Days:
+    """The first and the last received day by the footer of a Parquet object; None where that does not say it."""
     try:
         with store.open(path) as file:
             footer = pq.ParquetFile(file).metadata
-    except (OSError, ValueError, ArchiveError):
-        return None  # whoever reads it will say what is wrong
-    return min((str(each.date()) for each in _least_arrivals(footer)), default=None)
-
-
-def _least_arrivals(footer: pq.FileMetaData) -> Iterator:
+    except (OSError, ValueError, pa.ArrowException, ArchiveError):
+        return None, None  # whoever reads it will say what is wrong
     names = [footer.schema.column(n).name for n in range(footer.num_columns)]
-    at = names.index("received_at") if "received_at" in names else None
-    for group in range(footer.num_row_groups if at is not None else 0):
-        found = footer.row_group(group).column(at).statistics
-        if found is not None and found.has_min_max and hasattr(found.min, "date"):
-            yield found.min
+    if "received_at" not in names or not footer.num_row_groups:
+        return None, None
+    at = names.index("received_at")
+    spans = [_span(footer.row_group(group).column(at).statistics) for group in range(footer.num_row_groups)]
+    firsts, lasts = ([span[end] for span in spans] for end in (0, 1))
+    known = [first for first in firsts if first]
+    return min(known, default=None), None if None in lasts else max(str(last) for last in lasts)
+
+
+def _span(found: pq.Statistics | None) -> Days:
+    """First and last day of a row group; no last one where a row lacks its instant, for it may be of any day."""
+    if found is None or not found.has_min_max:
+        return None, None
+    first, last = _day(found.min), _day(found.max)
+    if last is not None and found.has_null_count and not found.null_count:
+        return _iso(first), _iso(last + timedelta(days=1))  # text may say the day of another zone
+    return _iso(first), None
+
+
+def _iso(day: date | None) -> str | None:
+    return None if day is None else day.isoformat()
+
+
+def _day(instant: object) -> date | None:
+    """The day of a statistic, which is an instant, or text that begins with a day of any zone."""
+    if isinstance(instant, datetime):
+        return instant.date()
+    try:
+        return date.fromisoformat(instant[:10]) if isinstance(instant, str) else None
+    except ValueError:
+        return None
 
 
 # --- surveying ----------------------------------------------------------------------------------------
@@ -140,22 +179,26 @@ def survey(space: OpenSpace, source: Source, first_day: str) -> Survey:
         Where the window of a source's first replay begins (L-30); a source that was replayed before
         keeps the day it began with. A `since` of the source itself counts instead of both.
     """
-    before = ledger.summary(space.lake, source.name)
-    since = source.since or before.get("since") or first_day
+    since = _since(space, source, first_day)
     rules = ledger.fingerprint(space.rules(source).describe())
-    objects = ledger.objects(space.lake, source.name)
+    listed = ledger.objects(space.lake, source.name)
     parts, pieces = ledger.parts(space.lake, source.name), ledger.pieces(space.lake, source.name)
-    gone = set(pieces.join(objects, on=["path", "digest"], how="anti").get_column("part"))
+    gone = set(pieces.join(listed, on=["path", "digest"], how="anti").get_column("part"))
     stale = {name for name, part in parts.items() if name in gone or not _still_good(part, rules, since)}
     outgrown = _outgrown({name: part for name, part in parts.items() if name not in stale})
     good = pieces.filter(~pl.col("part").is_in(stale)).select("path", "start", "stop").unique()
-    todo = sorted(_gaps(objects, good), key=lambda each: _order(LAYOUTS[source.layout], each))
+    reached = listed.filter((pl.col("last") >= since) | pl.col("last").is_null())
+    todo = sorted(_gaps(reached, good), key=lambda each: _order(LAYOUTS[source.layout], each))
     pending: dict[str, int] = defaultdict(int)
     for each in todo:
         pending[each.day or ledger.UNKNOWN] += 1
     return Survey(
         source, since, rules, tuple(todo), tuple(sorted(stale)), tuple(sorted(outgrown)), dict(sorted(pending.items()))
     )
+
+
+def _since(space: OpenSpace, source: Source, first_day: str) -> str:
+    return source.since or ledger.summary(space.lake, source.name).get("since") or first_day
 
 
 def _still_good(part: dict, rules: str, since: str) -> bool:
@@ -185,7 +228,7 @@ def _gaps(objects: pl.DataFrame, good: pl.DataFrame) -> Iterator[Stretch]:
     covered: dict[str, list[tuple[int, int | None]]] = defaultdict(list)
     for path, start, stop in good.join(whole, on="path", how="anti").iter_rows():
         covered[path].append((start, stop))
-    for path, _, size, digest, day in objects.join(whole, on="path", how="anti").iter_rows():
+    for path, _, size, digest, day, _ in objects.join(whole, on="path", how="anti").iter_rows():
         for start, stop in _between(covered[path]):
             yield Stretch(path, digest, size, day, start, stop)
 

@@ -118,8 +118,8 @@ def run_source(space: OpenSpace, survey: Survey, todo: Iterable[Stretch], progre
         index.save()
     if failures:
         before = ledger.summary(space.lake, survey.source.name)
-        failed = [{"path": each.path, "day": each.day} for each, _ in failures]
-        ledger.write_summary(space.lake, survey.source.name, before | {"failed": failed})
+        broken = [{"path": each.path, "day": each.day} for each, _ in failures]
+        ledger.write_summary(space.lake, survey.source.name, before | {"failed": broken})
         raise ArchiveError(_told([str(cause) for _, cause in failures]))
 
 
