@@ -193,8 +193,16 @@ def unite(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
         for name, dtype in frame.schema.items():
             types[name.removesuffix(JSON)].add(JSON if name.endswith(JSON) else str(dtype))
     agreed = {name: _agreed(found) for name, found in types.items()}
-    columns = [[_as_agreed(each, agreed) for each in frame.iter_columns()] for frame in frames]
-    return pl.concat([pl.DataFrame(each) for each in columns], how="diagonal")
+    return pl.concat([_in_agreement(frame, agreed) for frame in frames], how="diagonal")
+
+
+def _in_agreement(frame: pl.DataFrame, agreed: Mapping[str, str]) -> pl.DataFrame:
+    columns: dict[str, pl.Series] = {}
+    for each in frame.iter_columns():
+        own = _as_agreed(each, agreed)
+        other = columns.get(own.name)  # of a decimal, whose values stand in two columns
+        columns[own.name] = own if other is None else other.zip_with(other.is_not_null(), own)
+    return pl.DataFrame(columns)
 
 
 def _agreed(types: set[str]) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import polars as pl
+from polars import selectors
 
 from populace.events.layouts.instants import NAMES as INSTANTS
 
@@ -33,6 +34,16 @@ class Wanted:
 def spelled_alike(schema: Schema) -> Columns:
     """The columns of a file that is written in canonical names."""
     return {name: name for name in (*TEXTS, *INSTANTS) if name in schema}
+
+
+def exactly(name: str) -> pl.Expr:
+    """The column of that very name, also where polars would take it for a pattern."""
+    return selectors.by_name(name).as_expr() if is_pattern(name) else pl.col(name)
+
+
+def is_pattern(name: str) -> bool:
+    """Whether polars takes a name for that of several columns."""
+    return name == "*" or (name.startswith("^") and name.endswith("$"))
 
 
 def row() -> pl.Expr:

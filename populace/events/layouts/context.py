@@ -7,7 +7,7 @@ import polars as pl
 
 from populace.events.jsontext import dotted
 from populace.events.layouts import typed
-from populace.events.layouts.canonical import Columns, Schema
+from populace.events.layouts.canonical import Columns, Schema, exactly
 
 PREFIX = "context_"
 EXTERNAL_IDS = ("externalIds",)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 import polars as pl
 
 from populace.events.jsontext import dotted
+from populace.events.layouts.canonical import exactly
 
 JSON = ":json"
 EXACT = 2**53  # beyond it a Float64 no longer holds every whole number
@@ -37,7 +38,7 @@ def expressions(schema_type: pl.DataType, column: str, prefix: str, path: Sequen
     Instants are ISO 8601 in UTC with milliseconds, or microseconds where needed; a date is its midnight. NaN and the
     infinities, which JSON does not have, are null.
     """
-    name, source = prefix + dotted(path), pl.col(column)
+    name, source = prefix + dotted(path), exactly(column)
     if isinstance(schema_type, pl.Null | pl.Object | pl.Unknown):
         return []
     if name.endswith(JSON):
@@ -110,9 +111,11 @@ def _encodable(source: pl.Expr, dtype: pl.DataType) -> pl.Expr:
         entry = pl.Struct({"key": dtype.key, "value": dtype.value})
         return _encodable(source.cast(pl.List(entry)), pl.List(entry))
     if isinstance(dtype, pl.Struct) and dtype.fields:
-        fields = ((each.name, _inner(each.dtype)) for each in dtype.fields)
-        encoded = pl.struct(_encodable(source.struct.field(name), inner).alias(name) for name, inner in fields)
-        return pl.when(source.is_not_null()).then(encoded)
+        # By number, since a field may be called like a pattern of polars.
+        numbered = source.struct.rename_fields([str(number) for number in range(len(dtype.fields))])
+        fields = ((str(number), each.name, _inner(each.dtype)) for number, each in enumerate(dtype.fields))
+        encoded = (_encodable(numbered.struct.field(at), inner).alias(name) for at, name, inner in fields)
+        return pl.when(source.is_not_null()).then(pl.struct(encoded))
     if dtype == pl.Binary:
         return source.bin.encode("hex")
     if dtype.is_decimal():
