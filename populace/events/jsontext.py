@@ -47,6 +47,7 @@ class JsonReader:
                 "autoload_known_extensions": False,
                 "enable_external_access": False,
                 "python_enable_replacements": False,
+                "produce_arrow_string_view": True,  # the form in which polars holds text, so it is not copied
             }
         )
 

@@ -131,8 +131,7 @@ def tables(checked: Checked, kept: pl.Series, source: str, rules: Rules, json: J
         For each row of `checked.copies` whether it counts.
     """
     good = checked.rows.filter(pl.col("reason").is_null()).filter(kept)
-    ordered = good.sort(EVENT_ORDER).with_row_index("order").with_columns(table=table_name(), source=pl.lit(source))
-    placed = ordered.join(_groups(ordered), on="table").sort("g", "table", "order")
+    placed = _placed(good.with_columns(table=table_name(), order=_event_order(good), source=pl.lit(source)))
     payload = checked.payload.take(placed, json, rules.wanted.context)
     values = payload.identifier_values(identifiers.all_places(rules.identity))
     numbered = identifiers.number(placed, values, rules.identity, rules.salt, json)
@@ -154,13 +153,33 @@ def tables(checked: Checked, kept: pl.Series, source: str, rules: Rules, json: J
 OWN_TABLES = 64  # of a part have an object of their own; a thousand names over sixty days would be 60,000 small ones
 
 
-def _groups(ordered: pl.DataFrame) -> pl.DataFrame:
-    """(table, g: u16): the largest tables by name, all others together in the last group."""
+def _event_order(rows: pl.DataFrame) -> pl.Series:
+    """Each row's rank in event order. Most instants are of one row only, and numbers are sorted faster than text."""
+    by_time = rows.get_column("timestamp").arg_sort()
+    tied = rows.get_column("timestamp").is_duplicated()
+    if tied.any():
+        sorted_ties = rows.select(*EVENT_ORDER, at=pl.int_range(pl.len(), dtype=by_time.dtype)).filter(tied)
+        places = tied.gather(by_time).arg_true()
+        by_time = by_time.scatter(places, sorted_ties.sort(EVENT_ORDER).get_column("at"))
+    return by_time.arg_sort().alias("order")
+
+
+def _placed(rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows by table and in event order, with `g`: the number of a table among the largest, all others in the last one."""
     is_call = pl.col("table").is_in(["@alias", "@group", "@identify"])  # these have columns of their own
-    sizes = ordered.group_by("table").len().sort([is_call, "len", "table"], descending=[True, True, False])
-    own = sizes.head(OWN_TABLES).sort("table").select("table").with_row_index("g")
-    others = sizes.slice(OWN_TABLES).select(pl.lit(OWN_TABLES, dtype=pl.UInt32).alias("g"), "table")
-    return pl.concat([own, others]).with_columns(pl.col("g").cast(pl.UInt16))
+    sizes = rows.group_by("table").len().sort([is_call, "len", "table"], descending=[True, True, False])
+    numbers = pl.concat([sizes.head(OWN_TABLES).sort("table"), sizes.slice(OWN_TABLES).sort("table")])
+    numbered = numbers.select("table").with_row_index("number")
+    keys = rows.select("table", "order").join(numbered, on="table", maintain_order="left")
+    at = keys.select(pl.col("number").cast(pl.UInt64) * (1 << 32) + pl.col("order")).to_series().arg_sort()
+    g = pl.col("number").clip(upper_bound=OWN_TABLES).cast(pl.UInt16).alias("g")
+    return rows.select(PLACED).hstack(keys.select(g))[at]
+
+
+PLACED = (
+    "at", "type", "table", "order", "source", "message_id", "timestamp", "received_at",
+    "user_id", "anonymous_id", "group_id", "previous_id",
+)  # fmt: skip
 
 
 def counts(checked: Checked, kept: pl.Series) -> pl.DataFrame:

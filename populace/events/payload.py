@@ -4,7 +4,6 @@ An archive holds them as JSON text or as typed columns. Both forms answer the sa
 that everything behind them is written once.
 """
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
@@ -122,7 +121,13 @@ def _naming(texts: pl.Series, paths: Sequence[Path]) -> pl.Series:
     """The objects that may hold one of the paths: those in which its first name stands, or anything escaped."""
     hints = [f'"{name}"' for name in dict.fromkeys(path[0] for path in paths)] + ["\\u"]
     held = pl.any_horizontal(pl.lit(value=False), *(pl.col("j").str.contains(hint, literal=True) for hint in hints))
-    return texts.alias("j").to_frame().select(pl.when(held).then("j")).to_series()
+    rows = texts.alias("j").to_frame()
+    if (rows.head(SAMPLE).select(held.mean()).item() or 0.0) > COMMON:
+        return texts  # a name that most have, such as `page`: looking for it would only add to parsing
+    return rows.select(pl.when(held).then("j")).to_series()
+
+
+SAMPLE, COMMON = 1_000, 0.5
 
 
 def _titled(texts: pl.DataFrame) -> pl.DataFrame:
@@ -208,7 +213,9 @@ class TypedPayload:
         for frame in self.frames:
             mine = places.filter(pl.col("at").is_between(start, start + frame.height, closed="left"))
             if mine.height:
-                chosen = frame.select("row", pl.col(f"^{re.escape(prefix)}.*$"))[mine.get_column("at") - start]
+                # By their names, for a pattern would not find one with a line break.
+                named = ["row", *(name for name in frame.columns if name.startswith(prefix))]
+                chosen = frame.select(named)[mine.get_column("at") - start]
                 parts.append(mine.select("place").hstack(_filled(chosen.drop("row"))))
             start += frame.height
         if not parts:

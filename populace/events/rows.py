@@ -108,7 +108,8 @@ def _is_empty_group(contexts: pl.Series, json: JsonReader) -> pl.Series:
 
 def first_copies(rows: pl.DataFrame) -> pl.Series:
     """True for one row a message: the earliest received, then the first in the archive (E-35)."""
-    again = rows.get_column("message_id").is_duplicated()
+    # By hash, which is several times as fast; what only shares one is told apart below.
+    again = rows.get_column("message_id").hash().is_duplicated()
     if not again.any():
         return ~again
     several = rows.select("message_id", *COPY_ORDER).with_row_index("at").filter(again)

@@ -10,12 +10,14 @@ from typing import cast
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
+from polars import selectors
 from polars.exceptions import PolarsError
 
 from populace.errors import ArchiveError, PopulaceError
 from populace.events.jsontext import JsonReader
 from populace.events.layouts import LAYOUTS, Layout, LinesLayout, ParquetLayout, paths
-from populace.events.layouts.canonical import ROW, Schema, Wanted
+from populace.events.layouts.canonical import ROW, Schema, Wanted, exactly, is_pattern
+from populace.events.layouts.typed import encodable
 from populace.lake.objects import Store
 from populace.space import lines
 from populace.space.archive import TIERS, Stretch
@@ -104,7 +106,8 @@ class Chunk:
             if rows.height and self.layout.container == "parquet" and self.layout is not RAW:
                 rows = _all_columns(self.store, each.stretch, rows.get_column(ROW))
             if rows.height:
-                frames.append(rows.select(pl.lit(name).alias("object"), pl.col(ROW).alias("row"), whole=_whole(rows)))
+                whole = _line() if self.layout.container == "lines" else _whole(rows)
+                frames.append(rows.select(pl.lit(name).alias("object"), pl.col(ROW).alias("row"), whole=whole))
         return pl.concat(frames)
 
 
@@ -112,18 +115,18 @@ def _nothing() -> pl.DataFrame:
     return pl.DataFrame(schema={"object": pl.String, "row": pl.UInt32, "whole": pl.String})
 
 
+def _line() -> pl.Expr:
+    return pl.coalesce("line", "bytes").str.strip_chars_end("\r\n")
+
+
 def _whole(rows: pl.DataFrame) -> pl.Expr:
-    if "line" in rows.columns and "reason" in rows.columns:
-        return pl.coalesce("line", "bytes").str.strip_chars_end("\r\n")
     fields = [_readable(name, dtype) for name, dtype in rows.schema.items() if name != ROW]
     return pl.struct(fields).struct.json_encode()
 
 
 def _readable(name: str, dtype: pl.DataType) -> pl.Expr:
-    """A column as polars can write it into JSON, which holds no bytes: those are hexadecimal, or Python's repr."""
-    if dtype == pl.Binary:
-        return pl.col(name).bin.encode("hex")
-    return pl.col(name).map_elements(repr, pl.String) if "Binary" in str(dtype) else pl.col(name)
+    """A column as polars can write it into JSON, which holds no bytes: those are hexadecimal."""
+    return encodable(exactly(name), dtype).alias(name) if "Binary" in str(dtype) else exactly(name)
 
 
 # --- chunks -------------------------------------------------------------------------------------------
@@ -263,7 +266,7 @@ def parquet_whole(
     lazy = pl.scan_parquet(source, glob=False, hive_partitioning=False)
     needed = _needed(store, layout, wanted, lazy.collect_schema(), stretch.path)
     length = None if stretch.stop is None else stretch.stop - stretch.start
-    yield lazy.select(needed).with_row_index(ROW).slice(stretch.start, length).collect()
+    yield lazy.select(selectors.by_name(needed)).with_row_index(ROW).slice(stretch.start, length).collect()
 
 
 def _together(store: Store, layout: Layout, wanted: Wanted, batch: list[Stretch]) -> list[Piece] | None:
@@ -277,7 +280,7 @@ def _together(store: Store, layout: Layout, wanted: Wanted, batch: list[Stretch]
     lazy = pl.scan_parquet(list(places), glob=False, hive_partitioning=False, include_file_paths=FILE)
     try:
         schema = {name: dtype for name, dtype in lazy.collect_schema().items() if name != FILE}
-        rows = lazy.select(*_needed(store, layout, wanted, schema, batch[0].path), FILE).collect()
+        rows = lazy.select(selectors.by_name(_needed(store, layout, wanted, schema, batch[0].path)), FILE).collect()
     except (ArchiveError, *READABLE):
         return None  # one by one, so that the one that is meant can be named
     counts = dict(rows.group_by(FILE).len().iter_rows())
@@ -298,7 +301,8 @@ def _needed(store: Store, layout: Layout, wanted: Wanted, schema: Schema, path: 
         raise ArchiveError(message) from cause
     roots = {name for each in expressions for name in each.meta.root_names()}
     # Raw files have few columns beside those, and rejected rows need not be fetched again then.
-    return [name for name in schema if name in roots or layout is RAW]
+    needed = (name for name in schema if name in roots or is_pattern(name) or layout is RAW)
+    return [name for name in needed if name != ROW]
 
 
 def parquet_pages(store: Store, layout: Layout, wanted: Wanted, stretch: Stretch) -> Iterator[pl.DataFrame]:
@@ -330,8 +334,10 @@ def _groups_after(footer: pq.FileMetaData, start: int) -> tuple[list[int], int]:
 def _all_columns(store: Store, stretch: Stretch, at: pl.Series) -> pl.DataFrame:
     """Some rows of a Parquet object with all that stands in them."""
     data = _fetch(store, stretch)
-    if data is None and stretch.size <= WHOLE:
-        return pl.read_parquet(store.url(stretch.path), glob=False, hive_partitioning=False, row_index_name=ROW)[at]
+    if stretch.size <= WHOLE:
+        source = store.url(stretch.path) if data is None else io.BytesIO(data)
+        lazy = pl.scan_parquet(source, glob=False, hive_partitioning=False).drop(ROW, strict=False).with_row_index(ROW)
+        return lazy.filter(pl.col(ROW).is_in(at.implode())).collect()
     with store.open(stretch.path) if data is None else io.BytesIO(data) as file:
         return _taken(pq.ParquetFile(file), at)
 

@@ -107,7 +107,7 @@ def test_nothing_is_published(archive, prefect_server, typing, tmp_path):
     assert pointers(company) == []
     status = {row["source"]: row["status"] for row in typing.type("status", "dev", "--json", company=company).rows
               if row["about"] == "source"}  # fmt: skip
-    assert status == {"web": "unreadable", "server": "complete", "split": "complete"}
+    assert status == {"web": "failed", "server": "complete", "split": "complete"}
 
 
 def test_a_replay_of_which_a_part_fails(company, prefect_server, typing, tmp_path):

@@ -7,7 +7,7 @@ import polars as pl
 
 from populace.events.jsontext import dotted
 from populace.events.layouts import typed
-from populace.events.layouts.canonical import Columns, Schema, exactly
+from populace.events.layouts.canonical import Columns, Schema
 
 PREFIX = "context_"
 EXTERNAL_IDS = ("externalIds",)

@@ -12,7 +12,7 @@ import polars as pl
 
 from populace.errors import ArchiveError
 from populace.events.layouts import context, instants, paths, typed
-from populace.events.layouts.canonical import TEXTS, Columns, Schema, Wanted, no_problem, row, text
+from populace.events.layouts.canonical import ROW, TEXTS, Columns, Schema, Wanted, no_problem, row, text
 
 PARQUET = (".parquet", ".parq", ".pq")
 ENVELOPE = (*TEXTS, *instants.NAMES)
@@ -97,11 +97,11 @@ class Warehouse:
     container: Literal["parquet"] = "parquet"
 
     UNREAD = frozenset({"users", "accounts", "rudder_discards"})  # latest states, and what was refused: no calls
-    RESERVED = frozenset(
-        {"id", "anonymous_id", "user_id", "event", "event_text", "uuid", "uuid_ts", "loaded_at", *instants.NAMES}
-    )
+    RESERVED = frozenset({"id", "anonymous_id", "user_id", "uuid", "uuid_ts", "loaded_at", *instants.NAMES})
     KNOWN = frozenset(CALLS) | UNREAD
-    OWN_IDS: Mapping[str, str] = {"group": "group_id", "alias": "previous_id"}
+    OWN: Mapping[str, tuple[str, ...]] = {
+        "track": ("event", "event_text"), "group": ("group_id",), "alias": ("previous_id",),
+    }  # fmt: skip
 
     def reads(self, path: str) -> bool:
         return _is_parquet(path) and self._table(path) not in self.UNREAD
@@ -139,14 +139,13 @@ class Warehouse:
         ]
 
     def _envelope(self, names: Columns, call: str) -> Columns:
-        own = self.OWN_IDS.get(call)
-        wanted = {"message_id": "id", "event": "event", "event_text": "event_text"}
-        wanted |= {name: name for name in ("user_id", "anonymous_id", own, *instants.NAMES) if name}
+        known = ("user_id", "anonymous_id", *self.OWN.get(call, ()), *instants.NAMES)
+        wanted = {"message_id": "id"} | {name: name for name in known}
         return {canonical: names[name] for canonical, name in wanted.items() if name in names}
 
     def _payload(self, schema: Schema, names: Columns, call: str) -> Iterator[pl.Expr]:
         prefix = {"alias": None, "identify": "t.", "group": "t."}.get(call, "p.")
-        reserved = self.RESERVED | {self.OWN_IDS.get(call)}
+        reserved = self.RESERVED.union(self.OWN.get(call, ()))
         for name, column in names.items():
             if prefix and name not in reserved and not name.startswith((context.PREFIX, "__")):
                 yield from typed.expressions(schema[column], column, prefix, [name])
@@ -175,8 +174,8 @@ def _spelled_anyhow(schema: Schema) -> Columns:
 
 def _in_lower_case(schema: Schema) -> Columns:
     """Columns by the name they are known under: as written, unless all are written in capitals."""
-    is_shouted = all(name == name.upper() for name in schema if not name.startswith("@"))
-    return {name.lower() if is_shouted else name: name for name in schema if not name.startswith("@")}
+    is_shouted = all(name == name.upper() for name in schema if name != ROW)
+    return {name.lower() if is_shouted else name: name for name in schema if name != ROW}
 
 
 def _check(schema: Schema, columns: Columns, path: str, layout: str, *, is_dated: bool = False) -> None:

@@ -96,25 +96,25 @@ def as_json(source: pl.Expr, dtype: pl.DataType) -> pl.Expr:
         return source.cast(pl.String)
     if dtype.is_decimal():
         return _digits(source)
-    encoded = pl.struct(_encodable(source, dtype).alias("v")).struct.json_encode()
+    encoded = pl.struct(encodable(source, dtype).alias("v")).struct.json_encode()
     text = encoded.str.strip_prefix('{"v":').str.strip_suffix("}")
     return pl.when(text != "null").then(text)
 
 
-def _encodable(source: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+def encodable(source: pl.Expr, dtype: pl.DataType) -> pl.Expr:
     """The same with what polars cannot write into JSON made text or numbers: bytes, instants, decimals."""
     if isinstance(dtype, pl.List):
-        return source.list.eval(_encodable(pl.element(), _inner(dtype.inner)))
+        return source.list.eval(encodable(pl.element(), _inner(dtype.inner)))
     if isinstance(dtype, pl.Array):
-        return _encodable(source.arr.to_list(), pl.List(dtype.inner))
+        return encodable(source.arr.to_list(), pl.List(dtype.inner))
     if isinstance(dtype, pl.Map) and "Binary" in str(dtype):
         entry = pl.Struct({"key": dtype.key, "value": dtype.value})
-        return _encodable(source.cast(pl.List(entry)), pl.List(entry))
+        return encodable(source.cast(pl.List(entry)), pl.List(entry))
     if isinstance(dtype, pl.Struct) and dtype.fields:
         # By number, since a field may be called like a pattern of polars.
         numbered = source.struct.rename_fields([str(number) for number in range(len(dtype.fields))])
         fields = ((str(number), each.name, _inner(each.dtype)) for number, each in enumerate(dtype.fields))
-        encoded = (_encodable(numbered.struct.field(at), inner).alias(name) for at, name, inner in fields)
+        encoded = (encodable(numbered.struct.field(at), inner).alias(name) for at, name, inner in fields)
         return pl.when(source.is_not_null()).then(pl.struct(encoded))
     if dtype == pl.Binary:
         return source.bin.encode("hex")
