@@ -52,7 +52,8 @@ ENGINE = {
     "populace.sync": STAGE,
     "populace.destinations": STAGE | {"httpx"},
     # uuid: names of unfinished files; numpy: the index of messages is sorted arrays, mapped from files
-    "populace.lake": WORDS | {"polars", "pyarrow", "boto3", "botocore", "uuid", "numpy"},
+    # expressions: how a number is written as JSON, where columns of several types are united
+    "populace.lake": WORDS | {"populace.expressions", "polars", "pyarrow", "boto3", "botocore", "uuid", "numpy"},
     # the archive's containers are opened here: Parquet a few pages at a time, lines as one buffer and its offsets
     "populace.space": COMPOSED | {"pyarrow", "numpy"},
     "populace.cli": COMPOSED | {"populace.space", "click", "rich"},

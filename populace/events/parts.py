@@ -158,14 +158,14 @@ def _event_order(rows: pl.DataFrame) -> pl.Series:
     by_time = rows.get_column("timestamp").arg_sort()
     tied = rows.get_column("timestamp").is_duplicated()
     if tied.any():
-        sorted_ties = rows.select(*EVENT_ORDER, at=pl.int_range(pl.len(), dtype=by_time.dtype)).filter(tied)
+        sorted_ties = rows.select(*EVENT_ORDER).with_row_index("at").filter(tied)
         places = tied.gather(by_time).arg_true()
         by_time = by_time.scatter(places, sorted_ties.sort(EVENT_ORDER).get_column("at"))
     return by_time.arg_sort().alias("order")
 
 
 def _placed(rows: pl.DataFrame) -> pl.DataFrame:
-    """Rows by table and in event order, with `g`: the number of a table among the largest, all others in the last one."""
+    """Rows by table and in event order; `g` is the number of a table among the largest, of all others the last one."""
     is_call = pl.col("table").is_in(["@alias", "@group", "@identify"])  # these have columns of their own
     sizes = rows.group_by("table").len().sort([is_call, "len", "table"], descending=[True, True, False])
     numbers = pl.concat([sizes.head(OWN_TABLES).sort("table"), sizes.slice(OWN_TABLES).sort("table")])

@@ -35,8 +35,11 @@ class Payload(Protocol):
     def identifier_values(self, places: Sequence[Place]) -> dict[Place, pl.Series]:
         """For each place where anything stands the value of each row as JSON; null where there is none."""
 
-    def context_columns(self, paths: Sequence[str]) -> list[pl.Series]:
-        """A column `c.<path>` for each dotted path that is seen at all, sorted by path."""
+    def context_columns(self, start: int, length: int, paths: Sequence[str]) -> list[pl.Series]:
+        """A column `c.<path>` for each dotted path that is seen at all in some consecutive rows, sorted by path."""
+
+    def context_values(self, start: int, length: int, paths: Sequence[str]) -> list[pl.Series]:
+        """The same as JSON, all named `c.<path>:json`."""
 
     def property_columns(self, spans: Spans, titles: Titles) -> dict[int, list[pl.Series]]:
         """For each table its columns `p.<path>`, sorted by path, and `_rest` where there are more."""
@@ -98,9 +101,14 @@ class JsonPayload:
         found = self._reader.values(_naming(objects, paths), [pointer(path) for path in paths])
         return [shred.without_null(each) for each in found]
 
-    def context_columns(self, paths: Sequence[str]) -> list[pl.Series]:
-        found = [(path, self.contexts[path]) for path in sorted({names(path) for path in paths})]
-        return [shred.of_values(path, each, "c.") for path, each in found if each.null_count() < each.len()]
+    def context_columns(self, start: int, length: int, paths: Sequence[str]) -> list[pl.Series]:
+        found = self.context_values(start, length, paths)
+        return [shred.of_values(_path(each), each, "c.") for each in found]
+
+    def context_values(self, start: int, length: int, paths: Sequence[str]) -> list[pl.Series]:
+        wanted = sorted({names(path) for path in paths})
+        found = [(path, self.contexts[path].slice(start, length)) for path in wanted]
+        return [each.alias(f"c.{dotted(path)}{shred.JSON}") for path, each in found if each.null_count() < each.len()]
 
     def property_columns(self, spans: Spans, titles: Titles) -> dict[int, list[pl.Series]]:
         grouped = self._grouped
@@ -164,10 +172,14 @@ class TypedPayload:
                 found[column, path] = value.set(in_group, None) if column == "traits" else value
         return {place: each for place, each in found.items() if each.null_count() < each.len()}
 
-    def context_columns(self, paths: Sequence[str]) -> list[pl.Series]:
-        wanted = sorted({names(path) for path in paths})
-        united = self._united([f"c.{dotted(path)}" for path in wanted])
-        return [each for each in united.iter_columns() if each.null_count() < each.len()]
+    def context_columns(self, start: int, length: int, paths: Sequence[str]) -> list[pl.Series]:
+        wanted = {names(path) for path in paths}
+        wide = self._wide("c.", self._taken.get_column("at").slice(start, length))
+        return sorted((each for each in wide.iter_columns() if _path(each) in wanted), key=_path)
+
+    def context_values(self, start: int, length: int, paths: Sequence[str]) -> list[pl.Series]:
+        found = self.context_columns(start, length, paths)
+        return [shred.json_of(each).alias(each.name.removesuffix(shred.JSON) + shred.JSON) for each in found]
 
     def property_columns(self, spans: Spans, titles: Titles) -> dict[int, list[pl.Series]]:
         return {group: self._columns(*span, titles.get(group, {})) for group, span in spans.items()}
@@ -182,7 +194,7 @@ class TypedPayload:
         marked = self._taken.with_row_index("n").filter(rows)
         texts = self._wide("t.", marked.get_column("at"))
         long = [
-            pl.DataFrame({"n": marked.get_column("n"), "name": _name(each.name), "value": shred.json_of(each)})
+            pl.DataFrame({"n": marked.get_column("n"), "name": _path(each)[0], "value": shred.json_of(each)})
             for each in texts.iter_columns()
         ]
         empty = pl.DataFrame(schema={"n": pl.UInt32, "name": pl.String, "value": pl.String})
@@ -241,8 +253,8 @@ class TypedPayload:
 PREFIX = {"properties": "p.", "traits": "t.", "context": "c."}
 
 
-def _name(column: str) -> str:
-    return names(column[2:].removesuffix(shred.JSON))[0]
+def _path(column: pl.Series) -> Path:
+    return names(column.name[2:].removesuffix(shred.JSON))
 
 
 def _either(frame: pl.DataFrame, columns: Sequence[str]) -> list[str]:

@@ -19,11 +19,11 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from populace.events.jsontext import DEPTH, JsonReader, dotted, names, pointer
+from populace.expressions import EXACT, json_number
 
 MOST_COLUMNS = 300
 JSON = ":json"
 REST = "_rest"
-EXACT = 2**53  # beyond it a Float64 does not hold every whole number
 
 Path = tuple[str, ...]
 StandIns = Mapping[int, Mapping[Path, Path]]
@@ -138,7 +138,18 @@ def of_values(path: Path, values: pl.Series, prefix: str) -> pl.Series:
         values = values.set(are_full, None) if are_full.any() else values
     dtype = _type(_kinds(values)) if not path[-1].endswith(JSON) else None
     plain = None if dtype is None else _cast(_unquoted(values) if dtype == pl.String else values, dtype)
-    return values.alias(name + JSON) if plain is None else plain.alias(name)
+    return _canonical(values).alias(name + JSON) if plain is None else plain.alias(name)
+
+
+def _canonical(values: pl.Series) -> pl.Series:
+    """JSON values of which each number has one text, the one that it would have by way of a Float64 column."""
+    odd = values.str.contains(r"^-?[0-9]+[.eE]|^-0$").fill_null(value=False)
+    if not odd.any():
+        return values
+    written = values.filter(odd)
+    reals = written.cast(pl.Float64, strict=False).alias("v").to_frame()
+    text = reals.select(pl.when(pl.col("v").is_finite()).then(json_number(pl.col("v")))).to_series()
+    return values.scatter(odd.arg_true(), text.zip_with(text.is_not_null(), written))
 
 
 def _kinds(values: pl.Series) -> set[str]:
@@ -222,6 +233,8 @@ def json_of(column: pl.Series) -> pl.Series:
     """A typed column as JSON; one whose name ends in `:json` is so already."""
     if column.name.endswith(JSON):
         return column
+    if column.dtype == pl.Float64:
+        return column.alias("v").to_frame().select(json_number(pl.col("v"))).to_series().alias(column.name)
     if column.dtype != pl.String:
         return column.cast(pl.String)
     wrapped = (

@@ -56,21 +56,26 @@ def event_tables(
     context
         The dotted paths below context to keep, as columns `c.<path>`.
     """
-    framed = placed.with_columns(payload.context_columns(context))
-    kept = [*ENVELOPE, *(name for name in framed.columns if name.startswith("c."))]
     spans, few = _spans(placed, most)
     named = {group: placed.item(start, "table") for group, (start, _) in spans.items()}
     titles = {group: TITLES[name] for group, name in named.items() if name in TITLES}
     properties = payload.property_columns(spans, titles)
     own = {
-        named[group]: framed.slice(*span)
+        named[group]: placed.slice(*span)
         .with_columns(_calls_own(named[group], payload, span))
-        .select(*kept, *CALLS_OWN.get(named[group], ()))
-        .hstack(properties.get(group, []))
+        .select(*ENVELOPE, *CALLS_OWN.get(named[group], ()))
+        .hstack([*payload.context_columns(*span, context), *properties.get(group, [])])
         for group, span in spans.items()
     }
-    others = framed.slice(*few).select(pl.col("table").alias("event"), *kept)
-    return own, others.with_columns(payload.property_texts(*few).alias(REST))
+    return own, _few(placed.slice(*few), payload, few, context)
+
+
+def _few(rows: pl.DataFrame, payload: Payload, span: tuple[int, int], context: Sequence[str]) -> pl.DataFrame:
+    """Rows of many tables, whose values have no types of their own until one of the tables is read."""
+    named = rows.select(pl.col("table").alias("event"), *ENVELOPE)
+    if not rows.height:
+        return named
+    return named.hstack([*payload.context_values(*span, context), payload.property_texts(*span).alias(REST)])
 
 
 CALLS_OWN = {"@group": ("group_id", "traits"), "@alias": ("user_id", "previous_id")}

@@ -2,11 +2,13 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import polars as pl
 
+from populace.expressions import EXACT, json_number
 from populace.lake.objects import Store, scan
 
 INSTANT = pl.Datetime("us", "UTC")
@@ -26,7 +28,7 @@ FEW = "events/@few"  # the events of names too rare for objects of their own; no
 ROW_GROUPS = {"few": 8_192, "copies": 16_384}
 
 # Names of column types in the ledger, for the types that property columns can have.
-LARGE, EXACT = "Int64 beyond 2^53", 2**53
+LARGE = "Int64 beyond 2^53"
 TYPES = {str(each): each for each in (pl.Int64(), pl.Float64(), pl.Boolean(), pl.String())} | {LARGE: pl.Int64()}
 
 
@@ -80,12 +82,18 @@ def names(parts: Iterable[dict]) -> list[str]:
 # --- events ---------------------------------------------------------------------------------------
 
 
-Extract = Callable[[pl.Series, Sequence[str]], list[pl.Series]]
-"""The values at dotted paths of JSON objects: columns `p.<path>` of one type, or `p.<path>:json`."""
+class FromJson(Protocol):
+    """How values that are kept as JSON become columns `p.<path>` or `c.<path>` of one type, or `….:json`."""
+
+    def extract(self, objects: pl.Series, paths: Sequence[str]) -> list[pl.Series]:
+        """The properties at dotted paths of whole objects."""
+
+    def typed(self, column: str, values: pl.Series) -> pl.Series:
+        """A column from its values."""
 
 
 def events(
-    store: Store, parts: Iterable[dict], table: str, columns: Sequence[str], extract: Extract
+    store: Store, parts: Iterable[dict], table: str, columns: Sequence[str], from_json: FromJson
 ) -> pl.LazyFrame | None:
     """The rows of one event table, with the asked-for property and context columns.
 
@@ -95,8 +103,8 @@ def events(
         Entries of the ledger whose rows are wanted.
     columns
         Names without `:json`, such as `p.price` or `c.page.url`.
-    extract
-        Reads properties that have no column of their own: of events with rare names, or with very many properties.
+    from_json
+        Reads what has no column of its own: of events with rare names, or with very many properties.
 
     Returns
     -------
@@ -112,8 +120,9 @@ def events(
     groups: dict[tuple, list[_File]] = defaultdict(list)
     for each in files:
         found = [_found(each.columns, column) for column in columns]
-        groups[each.table, *found, each.path if IN_REST in found else ""].append(each)
-    streams = [_stream(store, group, columns, extract) for group in groups.values()]
+        is_read = IN_REST in found or (each.table and any(found))
+        groups[each.table, *found, each.path if is_read else ""].append(each)
+    streams = [_stream(store, group, columns, from_json) for group in groups.values()]
     united = {column: _united([each.columns for each in streams], column) for column in columns}
     wanted = {column: dtype for column, dtype in united.items() if dtype is not None}
     return pl.concat([_typed(each, wanted) for each in streams])
@@ -158,17 +167,22 @@ def _united(schemas: Sequence[dict[str, str]], column: str) -> str | None:
     return types.pop() if len(types) == 1 else (JSON if types else None)
 
 
-def _stream(store: Store, files: list[_File], columns: Sequence[str], extract: Extract) -> _Stream:
-    """Files that have the same of the columns; one file where some are to be read out of `_rest`."""
+def _stream(store: Store, files: list[_File], columns: Sequence[str], from_json: FromJson) -> _Stream:
+    """Files that have the same of the columns; one file where some are to be read out of JSON."""
     found = {column: _found(files[0].columns, column) for column in columns}
     held = dict(each for each in found.values() if each)
     rows = _scan(store, files, ENVELOPE | {name: TYPES[dtype] for name, dtype in held.items()})
-    if REST not in held:
+    if REST not in held and not (files[0].table and held):
         return _Stream(rows, held)
     table = rows.collect()
     absent = [column[2:] for column, each in found.items() if each == IN_REST]
-    values = [each for each in extract(table.get_column(REST), absent) if each.null_count() < each.len()]
-    read = table.drop(REST).hstack(values)
+    values = from_json.extract(table.get_column(REST), absent) if absent else []
+    kept = {name: column for column, (name, _) in ((c, f) for c, f in found.items() if f and f != IN_REST)}
+    if files[0].table:  # an object of many tables, none of which has types of its own
+        values += [from_json.typed(column, table.get_column(name)) for name, column in kept.items()]
+        table = table.drop(kept)
+    some = [each for each in values if each.null_count() < each.len()]
+    read = table.drop(REST, strict=False).hstack(some)
     return _Stream(read.lazy(), {name: type_name(read[name]) for name in read.columns if name not in ENVELOPE})
 
 
@@ -207,6 +221,8 @@ def type_name(column: pl.Series) -> str:
 def _to_json(name: str, own: str) -> pl.Expr:
     """A typed column as JSON text; text is quoted and escaped."""
     value = pl.col(name)
+    if own == "Float64":
+        return json_number(value)
     if own != "String":
         return value.cast(pl.String)
     wrapped = pl.struct(value.alias("v")).struct.json_encode()

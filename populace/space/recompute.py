@@ -249,18 +249,23 @@ def reduced(space: OpenSpace, run: Run, queries: list) -> tuple[pl.DataFrame, pl
     for name, needs in traits.requirements(queries).items():
         columns = [f"p.{path}" for path in sorted(needs.properties)] + [f"c.{path}" for path in sorted(needs.contexts)]
         parts = [each for each in run.entries if _reaches(each, needs, run.as_of)]
-        stream = tables.events(space.lake, parts, table_of(name), columns, extract)
+        stream = tables.events(space.lake, parts, table_of(name), columns, FromJson())
         if stream is not None:
             streams[name] = stream.join(sightings, on="sighting")
     return profiles.collect(), traits.reduce(streams, traits.reducers(queries), run.as_of)
 
 
-def extract(objects: pl.Series, paths: Sequence[str]) -> list[pl.Series]:
-    """Columns `p.<path>` from whole property objects."""
-    wanted = [names(path) for path in paths]
-    with JsonReader() as json:
-        values = json.values(objects, [pointer(path) for path in wanted])
-    return [shred.of_values(path, shred.without_null(each), "p.") for path, each in zip(wanted, values, strict=True)]
+class FromJson:
+    """What is kept as JSON in the lake, read by the rules of the door: see `tables.FromJson`."""
+
+    def extract(self, objects: pl.Series, paths: Sequence[str]) -> list[pl.Series]:
+        wanted = [names(path) for path in paths]
+        with JsonReader() as json:
+            values = json.values(objects, [pointer(path) for path in wanted])
+        return [self.typed(f"p.{path}", shred.without_null(each)) for path, each in zip(paths, values, strict=True)]
+
+    def typed(self, column: str, values: pl.Series) -> pl.Series:
+        return shred.of_values(names(column[2:]), values, column[:2])
 
 
 def _reaches(entry: dict, needs: traits.Needs, as_of: datetime) -> bool:

@@ -158,7 +158,7 @@ def _latest_events(space: OpenSpace, run_id: str, sightings: pl.Series) -> list[
             pl.lit(event_of(table)).alias("event"), "timestamp", "source", "received_at", "message_id"
         )
         for table in named
-        if (frame := tables.events(space.lake, run.entries, table, [], recompute.extract)) is not None
+        if (frame := tables.events(space.lake, run.entries, table, [], recompute.FromJson())) is not None
     ]
     if not streams:
         return []

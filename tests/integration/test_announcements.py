@@ -151,10 +151,11 @@ def archive(tmp_path_factory) -> str:
 
 @pytest.fixture
 def company(archive, tmp_path, ear) -> Company:
-    """A company that nothing was replayed of yet; its space has a name of its own, and two addresses."""
+    """A company that nothing was replayed of yet; its space looks far back from any day, and has two addresses."""
     found = Company(tmp_path / "company", archive, {"EAR": ear.url})
     space = found.definitions / "dev" / "space.yaml"
-    space.write_text(space.read_text() + 'notify: ["${EAR:-}", "${OTHER_EAR:-}"]\n')
+    text = space.read_text().replace("window: 60 days", "window: 9000 days")
+    space.write_text(text + 'notify: ["${EAR:-}", "${OTHER_EAR:-}"]\n')
     return found
 
 

@@ -4,9 +4,9 @@ Reading text as an instant is the dearest thing a layout does, and expressions t
 rules work on columns, each read once and only where it is needed; `expressions` wraps them for a lazy frame.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from functools import cached_property
+from typing import Any
 
 import polars as pl
 
@@ -19,6 +19,21 @@ WITHOUT_SECONDS = r"^(\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d)([Zz]|[+-]\d\d(?::?\d\d)?)$"
 ZONE_OF_HOURS = r"(:\d\d(?:\.\d+)?[+-]\d\d)$"
 # What Python, and hence a ledger, can write as a date.
 YEARS = (pl.datetime(1, 1, 1, time_zone="UTC"), pl.datetime(9999, 12, 31, time_zone="UTC"))
+
+
+class _once:
+    """A property that is worked out once.
+
+    `functools.cached_property` holds a lock while it does, until Python 3.12 one for all instances: of two threads
+    of polars one would wait for the lock, and the other, which holds it, for the first to do its share of a query.
+    """
+
+    def __init__(self, method: Callable[[Any], pl.Series]) -> None:
+        self.method = method
+        self.__doc__ = method.__doc__
+
+    def __get__(self, instance: Any, owner: type | None = None) -> pl.Series:
+        return instance.__dict__.setdefault(self.method.__name__, self.method(instance))
 
 
 class Moments:
@@ -41,7 +56,7 @@ class Moments:
         self.given = given
         self.arrived = arrived
 
-    @cached_property
+    @_once
     def timestamp(self) -> pl.Series:
         """As given; else corrected for the sender's clock; else the original; else `received_at`; else `arrived`."""
         if not self._given_timestamp.null_count():
@@ -50,23 +65,23 @@ class Moments:
         sent, original = (self._read(name, absent) for name in ("sent_at", "original_timestamp"))
         return _first(self._given_timestamp, received - (sent - original), original, received, self._arrived)
 
-    @cached_property
+    @_once
     def received_at(self) -> pl.Series:
         """As given; else `arrived`; else the timestamp, so that it is null only where there is no instant at all."""
         if not self._received.null_count():
             return self._received
         return _first(self._received, self._arrived, self.timestamp)
 
-    @cached_property
+    @_once
     def unreadable(self) -> pl.Series:
         """True where `timestamp` or `received_at` is given and is no instant (E-25)."""
         return self._is_lost("timestamp", self._given_timestamp) | self._is_lost("received_at", self._received)
 
-    @cached_property
+    @_once
     def _given_timestamp(self) -> pl.Series:
         return self._read("timestamp")
 
-    @cached_property
+    @_once
     def _received(self) -> pl.Series:
         return self._read("received_at")
 
