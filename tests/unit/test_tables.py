@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from populace.lake import objects, tables
-from populace.space.recompute import extract
+from populace.space.recompute import FromJson
 
 NOON = datetime(2024, 3, 1, 12, tzinfo=UTC)
 
@@ -62,7 +62,7 @@ def _part(store, number, kind, table, columns):
 
 def united(store, parts, *columns, table="E"):
     """The property columns of the united table, in the order of the messages."""
-    found = tables.events(store, parts, table, columns, extract).collect().sort("message_id")
+    found = tables.events(store, parts, table, columns, FromJson()).collect().sort("message_id")
     return {each.name: (each.dtype, each.to_list()) for each in found.iter_columns() if each.name[:2] in ("p.", "c.")}
 
 
@@ -118,8 +118,8 @@ def test_a_path_that_ends_like_a_json_column_is_not_taken_for_one(store):
 
 
 def test_a_table_that_no_part_has_is_none(store):
-    assert tables.events(store, written(store, {}), "F", [], extract) is None
-    assert tables.events(store, [few(store, 0, ("E", None))], "F", [], extract) is None
+    assert tables.events(store, written(store, {}), "F", [], FromJson()) is None
+    assert tables.events(store, [few(store, 0, ("E", None))], "F", [], FromJson()) is None
     assert tables.read(store, [{"outputs": []}], "sightings") is None
 
 
