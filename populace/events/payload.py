@@ -12,7 +12,7 @@ import polars as pl
 from populace.events import shred
 from populace.events.identifiers import Path, Place
 from populace.events.jsontext import JsonReader, dotted, names, pointer
-from populace.events.rows import JSONS
+from populace.events.rows import JSONS, MOST_PROPERTIES, MOST_TRAITS
 
 BESIDE = ("name", "category")  # of page and screen calls, where they stand outside of properties
 Titles = Mapping[int, Mapping[Path, Path]]
@@ -158,7 +158,21 @@ class TypedPayload:
         self.rows = rows
 
     def judged(self, rows: pl.DataFrame) -> pl.DataFrame:
-        return rows
+        limits = {"too_many_properties": ("p.", MOST_PROPERTIES), "too_many_traits": ("t.", MOST_TRAITS)}
+        over = {code: self._over(*limit) for code, limit in limits.items()}
+        return rows.hstack([each.gather(rows["at"]).alias(code) for code, each in over.items() if each.any()])
+
+    def _over(self, prefix: str, most: int) -> pl.Series:
+        """True for rows with more values than a limit of Unify allows."""
+        frames = [frame.select(by_prefix(frame, prefix)) for frame in self.frames]
+        heights = [frame.height for frame in self.frames]
+        counts = [
+            frame.select(pl.sum_horizontal(pl.all().is_not_null()) > most).to_series()
+            if frame.width > most
+            else pl.repeat(value=False, n=height, eager=True)
+            for frame, height in zip(frames, heights, strict=True)
+        ]
+        return pl.concat([each.alias("over") for each in counts])
 
     def take(self, rows: pl.DataFrame, json: JsonReader, context: Collection[Path]) -> "TypedPayload":
         return TypedPayload(self.frames, rows)
@@ -225,9 +239,7 @@ class TypedPayload:
         for frame in self.frames:
             mine = places.filter(pl.col("at").is_between(start, start + frame.height, closed="left"))
             if mine.height:
-                # By their names, for a pattern would not find one with a line break.
-                named = ["row", *(name for name in frame.columns if name.startswith(prefix))]
-                chosen = frame.select(named)[mine.get_column("at") - start]
+                chosen = frame.select("row", *by_prefix(frame, prefix))[mine.get_column("at") - start]
                 parts.append(mine.select("place").hstack(_filled(chosen.drop("row"))))
             start += frame.height
         if not parts:
@@ -251,6 +263,11 @@ class TypedPayload:
 
 
 PREFIX = {"properties": "p.", "traits": "t.", "context": "c."}
+
+
+def by_prefix(frame: pl.DataFrame, prefix: str) -> list[str]:
+    """The columns whose names begin so."""
+    return [name for name in frame.columns if name.startswith(prefix)]
 
 
 def _path(column: pl.Series) -> Path:

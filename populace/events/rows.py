@@ -37,7 +37,7 @@ def reasons(rows: pl.DataFrame, json: JsonReader) -> pl.Series:
     texts = rows.select(name for name in JSONS if name in rows.columns)
     flags = _flags(texts, json) if texts.width else pl.DataFrame()
     found = rows.hstack(flags) if flags.width else rows
-    checks = _envelope_checks() | {code: wrong for code, wrong in _json_checks().items() if code in flags.columns}
+    checks = _envelope_checks() | {code: wrong for code, wrong in _payload_checks().items() if code in found.columns}
     code = pl.coalesce("problem", *(pl.when(wrong).then(pl.lit(reason)) for reason, wrong in checks.items()))
     return found.select(reason=code).to_series()
 
@@ -58,7 +58,7 @@ def _envelope_checks() -> dict[str, pl.Expr]:
     }
 
 
-def _json_checks() -> dict[str, pl.Expr]:
+def _payload_checks() -> dict[str, pl.Expr]:
     names = [f"{name}_not_object" for name in JSONS] + ["too_many_properties", "too_many_traits", "group_id_empty"]
     return {name: pl.col(name) for name in names}
 
