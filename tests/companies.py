@@ -28,7 +28,7 @@ EVENTS = 15_000  # of sixty days; about 3,000 fall into the twelve that are kept
 
 
 def write_archive(store: Store) -> int:
-    """The last twelve days of the demo's archive, 36 slices of three sources; returns how many rows."""
+    """The last twelve days of the demo's archive, 36 objects of three sources; returns how many rows."""
     kept = [each for each in objects(AS_OF, events=EVENTS) if each.key.partition("/")[2] >= FIRST_DAY]
     for each in kept:
         write_table(store, each.key, each.frame)

@@ -8,6 +8,7 @@ from typing import IO, cast
 import numpy as np
 import polars as pl
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from populace.errors import ArchiveError
 from populace.events.layouts.canonical import ROW
@@ -16,6 +17,9 @@ BLOCK = 1 << 24  # bytes that are split into lines together
 LONGEST_LINE = 1 << 24  # a call has at most 32 KB; what is longer than this is no line of calls
 SHOWN = 1_000  # bytes that are kept of a line too long to be kept whole
 GZIP = b"\x1f\x8b"
+LINE_END = ord("\n")
+MOST_LINES = 1 << 32  # which a row's number can count
+TOGETHER = 256  # lines that are looked at one by one where one of them is no UTF-8
 
 LINES = {ROW: pl.UInt32, "line": pl.String, "reason": pl.String, "bytes": pl.String}
 """`line` is null where its bytes are no UTF-8 or too many: `reason` then says so, and `bytes` shows them."""
@@ -27,13 +31,16 @@ def frames(file: IO[bytes], where: str) -> Iterator[pl.DataFrame]:
     Raises
     ------
     ArchiveError
-        If it is compressed and cannot be decompressed to its end.
+        If it is compressed and cannot be decompressed to its end, or has more lines than can be counted.
     """
     with file:
         at = 0
         for data, is_whole in _complete(_blocks(file, where)):
-            found = _split(data, at) if is_whole else _too_long(data, at)
-            at += found.height
+            found, count = _split(data, at) if is_whole else (_too_long(data, at), 1)
+            at += count
+            if at > MOST_LINES:
+                message = f"{where}: has more than {MOST_LINES:,} lines; split it into several files"
+                raise ArchiveError(message)
             yield found.filter(pl.col("reason").is_not_null() | (pl.col("line").str.strip_chars() != ""))
         if not at:
             yield pl.DataFrame(schema=LINES)  # an object without a byte has been read, too
@@ -73,30 +80,55 @@ def _complete(blocks: Iterator[bytes]) -> Iterator[tuple[bytes, bool]]:
         yield rest, True
 
 
-def _split(data: bytes, first: int) -> pl.DataFrame:
-    ends = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n")) + 1
+def _split(data: bytes, first: int) -> tuple[pl.DataFrame, int]:
+    """Lines that hold anything, and how many there are with those that do not."""
+    content = np.frombuffer(data, np.uint8)
+    ends = np.flatnonzero(content == LINE_END) + 1
     if not data.endswith(b"\n"):
         ends = np.append(ends, len(data))
     offsets = np.concatenate([[0], ends]).astype(np.int64)
     buffers = [None, pa.py_buffer(offsets.tobytes()), pa.py_buffer(data)]
     raw = pa.Array.from_buffers(pa.large_binary(), len(ends), buffers)
+    numbers = np.arange(first, first + len(ends), dtype=np.int64)
+    is_full = content[offsets[:-1]] != LINE_END
+    if not is_full.all():
+        raw, numbers = raw.filter(pa.array(is_full)), numbers[is_full]
+    found = _decoded(raw, numbers)
+    return _without_long(found) if len(data) > LONGEST_LINE else found, len(ends)
+
+
+def _decoded(raw: pa.Array, numbers: NDArray[np.int64]) -> pl.DataFrame:
     try:
         text = pl.Series("line", pl.from_arrow(raw.cast(pa.large_string())))  # which looks at every byte
     except pa.ArrowInvalid:
-        return _odd(raw.to_pylist(), first)
-    empty = [pl.lit(None, dtype=pl.String).alias(name) for name in ("reason", "bytes")]
-    return text.to_frame().with_row_index(ROW, first).with_columns(empty)
+        if len(raw) <= TOGETHER:
+            return _odd(raw.to_pylist(), numbers)
+        half = len(raw) // 2
+        return pl.concat([_decoded(raw[:half], numbers[:half]), _decoded(raw[half:], numbers[half:])])
+    row = pl.Series(ROW, numbers).cast(pl.UInt32, strict=False)
+    return pl.DataFrame([row, text]).with_columns(reason=pl.lit(None, pl.String), bytes=pl.lit(None, pl.String))
 
 
-def _odd(lines: list[bytes], first: int) -> pl.DataFrame:
+def _odd(lines: list[bytes], numbers: NDArray[np.int64]) -> pl.DataFrame:
     """Lines of which some are no UTF-8."""
     rows: list[tuple[int, str | None, str | None, str | None]] = []
-    for number, line in enumerate(lines, first):
+    for number, line in zip(numbers.tolist(), lines, strict=True):
         try:
             rows.append((number, line.decode(), None, None))
         except UnicodeDecodeError:
             rows.append((number, None, "not_utf8", line.decode(errors="backslashreplace")))
     return pl.DataFrame(rows, schema=LINES, orient="row")
+
+
+def _without_long(found: pl.DataFrame) -> pl.DataFrame:
+    """The same where a line that is too long happened to end within what was read."""
+    line = pl.col("line")
+    is_long = line.str.len_bytes() > LONGEST_LINE
+    return found.with_columns(
+        line=pl.when(~is_long).then(line),
+        reason=pl.when(is_long).then(pl.lit("line_too_long")).otherwise("reason"),
+        bytes=pl.when(is_long).then(line.str.slice(0, SHOWN) + "…").otherwise("bytes"),
+    )
 
 
 def _too_long(beginning: bytes, at: int) -> pl.DataFrame:

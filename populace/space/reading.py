@@ -26,7 +26,8 @@ MOST_ROWS: int = 262_144  # of a part; more would cost memory, fewer would cost 
 MOST_BYTES: int = 1 << 28  # of the columns of a part, as far as an object's footer tells
 WHOLE = 1 << 26  # objects up to this size are fetched at once
 BUFFER = 1 << 22  # bytes of each column chunk of a large object that are fetched together
-PAGE_ROWS = 65_536
+PAGE_ROWS, PAGE_BYTES, PROBED = 65_536, 1 << 27, 256
+MOST_CELLS = 1 << 25  # read at once of an object, however small: equal values take no room in Parquet
 NEVER = 1 << 32  # more rows than an object has
 SMALL, TOGETHER = 1 << 20, 64  # objects up to this size are read so many at a time
 FETCHERS = 16  # objects fetched together; on S3 the time goes into waiting
@@ -262,11 +263,17 @@ def _unreadable(store: Store, path: str, cause: Exception) -> ArchiveError:
 def parquet_whole(
     store: Store, layout: Layout, wanted: Wanted, stretch: Stretch, source: str | io.BytesIO
 ) -> Iterator[pl.DataFrame]:
-    """The rows of a Parquet object, only the columns that its layout needs, at once."""
+    """The rows of a Parquet object, only the columns that its layout needs, at once if there are not too many."""
     lazy = pl.scan_parquet(source, glob=False, hive_partitioning=False)
     needed = _needed(store, layout, wanted, lazy.collect_schema(), stretch.path)
-    length = None if stretch.stop is None else stretch.stop - stretch.start
-    yield lazy.select(selectors.by_name(needed)).with_row_index(ROW).slice(stretch.start, length).collect()
+    most = MOST_CELLS // len(needed)
+    length = most + 1 if stretch.stop is None else min(most + 1, stretch.stop - stretch.start)
+    rows = lazy.select(selectors.by_name(needed)).with_row_index(ROW).slice(stretch.start, length).collect()
+    if rows.height <= most:
+        yield rows
+    else:
+        del rows
+        yield from parquet_pages(store, layout, wanted, stretch)
 
 
 def _together(store: Store, layout: Layout, wanted: Wanted, batch: list[Stretch]) -> list[Piece] | None:
@@ -280,9 +287,13 @@ def _together(store: Store, layout: Layout, wanted: Wanted, batch: list[Stretch]
     lazy = pl.scan_parquet(list(places), glob=False, hive_partitioning=False, include_file_paths=FILE)
     try:
         schema = {name: dtype for name, dtype in lazy.collect_schema().items() if name != FILE}
-        rows = lazy.select(selectors.by_name(_needed(store, layout, wanted, schema, batch[0].path)), FILE).collect()
+        needed = _needed(store, layout, wanted, schema, batch[0].path)
+        most = MOST_CELLS // len(needed)
+        rows = lazy.select(selectors.by_name(needed), FILE).head(most + 1).collect()
     except (ArchiveError, *READABLE):
         return None  # one by one, so that the one that is meant can be named
+    if rows.height > most:
+        return None
     counts = dict(rows.group_by(FILE).len().iter_rows())
     pieces: list[Piece] = []
     start = 0
@@ -312,7 +323,9 @@ def parquet_pages(store: Store, layout: Layout, wanted: Wanted, stretch: Stretch
         schema = pl.DataFrame(pl.from_arrow(parquet.schema_arrow.empty_table())).schema
         needed = _needed(store, layout, wanted, schema, stretch.path)
         groups, at = _groups_after(parquet.metadata, stretch.start)
-        for batch in parquet.iter_batches(PAGE_ROWS, row_groups=groups, columns=needed):
+        first = next(parquet.iter_batches(PROBED, row_groups=groups, columns=needed), None) if groups else None
+        fits = PAGE_ROWS if not first else PAGE_BYTES * first.num_rows // max(1, first.nbytes)
+        for batch in parquet.iter_batches(min(PAGE_ROWS, max(1, fits)), row_groups=groups, columns=needed):
             rows = pl.DataFrame(pl.from_arrow(batch)).with_row_index(ROW, at)
             at += rows.height
             yield rows.filter((pl.col(ROW) >= stretch.start) & (pl.col(ROW) < (stretch.stop or NEVER)))

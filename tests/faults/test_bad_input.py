@@ -165,7 +165,7 @@ def test_an_empty_archive(company, typing):
     for source in ("web", "server", "split"):
         (folder / source).mkdir(parents=True)
     company.archive = folder.as_uri()
-    assert_refused(typing, company, str(folder), "no Parquet object", "sources.yaml", times=SOURCES)
+    assert_refused(typing, company, str(folder), "no object of source", "sources.yaml", times=SOURCES)
 
 
 # --- object stores -------------------------------------------------------------------------------------------------
