@@ -154,7 +154,9 @@ def text(expression: pl.Expr) -> Value:
 def field_column(schema: Mapping[str, pl.DataType], field: Property | Context) -> str | None:
     """The column of events that holds a field; None where no event has it."""
     name = f"{'p' if isinstance(field, Property) else 'c'}.{field.path}"
-    return next((each for each in (name, name + JSON) if each in schema), None)
+    # A path that ends in `:json` is stored as JSON always: its bare name is the JSON form of another path.
+    spelled = (name + JSON,) if name.endswith(JSON) else (name, name + JSON)
+    return next((each for each in spelled if each in schema), None)
 
 
 def field(schema: Mapping[str, pl.DataType], node: Property | Context) -> Value:

@@ -188,7 +188,7 @@ def _cast(text: pl.Series, dtype: pl.DataType) -> pl.Series | None:
 def _loses_digits(text: pl.Series, column: pl.Series) -> bool:
     if column.is_infinite().any():
         return True
-    if not (column.abs() > EXACT).any():
+    if not (column.abs() >= EXACT).any():  # 2^53 + 1 has become 2^53
         return False
     whole = text.filter(text.str.contains(r"^-?\d+$"))
     return bool((whole.cast(pl.Int64, strict=False).abs().fill_null(EXACT + 1) > EXACT).any())

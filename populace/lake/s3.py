@@ -65,6 +65,7 @@ class S3Store:
         config = Config(
             retries={"mode": "standard", "total_max_attempts": TRIES},
             connect_timeout=10,
+            max_pool_connections=32,  # as many as replay fetches and writes at once
             read_timeout=60,
             # Several compatible stores refuse the trailing checksums that boto3 sends by default.
             request_checksum_calculation="when_required",

@@ -8,9 +8,11 @@ objects came, changed and vanished, copies of messages with them, and small part
 import json
 import os
 import shutil
+import tempfile
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -70,28 +72,43 @@ def put(folder, source, name, *calls):
     driving.put(open_space(folder), source, name, called(*calls))
 
 
-@pytest.fixture(scope="module", autouse=True)
-def small():
-    """Parts of at most four rows, and three small ones are many."""
+@pytest.fixture(scope="module")
+def patched():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reading, "MOST_ROWS", 4)
-        patch.setattr(archive, "TOGETHER", 3)
-        yield
+        yield patch
 
 
 @pytest.fixture(scope="module")
-def changed(tmp_path_factory):
-    """A lake as several replays left it, and an archive that has changed since in every way."""
+def changed(tmp_path_factory, patched):
+    """A lake as several replays left it, and an archive that has changed since in every way.
+
+    Parts have at most 60 rows; once the archive has changed, three small ones are many.
+    """
+    patched.setattr(reading, "MOST_ROWS", 60)
     folder = tmp_path_factory.mktemp("changed")
-    for day in range(3):
+    for day in range(4):
         at = NOON + day * DAY
         put(folder, "web", f"{day}", *(copy(f"w{day}.{n}", f"{day}.{n}", at, user_id=f"u{n}") for n in range(6)))
         put(folder, "app", f"{day}", copy(f"w{day}.1", "app", at - DAY / 2), copy(f"a{day}", f"app {day}", at))
         driving.replay_all(open_space(folder), AS_OF)
+    put(folder, "web", "large", *(copy(f"l{n}", "large", NOON + 5 * DAY, user_id=f"u{n % 9}") for n in range(70)))
     put(folder, "web", "new", copy("w2.0", "earlier", NOON), copy("a1", "earlier", NOON), copy("n", "new", NOON))
     put(folder, "web", "1", *(copy(f"w1.{n}", f"again {n}", NOON + DAY, user_id=f"u{n}") for n in range(1, 6)))
+    put(folder, "app", "again", copy("l3", "earlier", NOON + 4 * DAY), copy("w3.0", "later", NOON + 9 * DAY))
     (folder / "archive/app/0.parquet").unlink()
+    patched.setattr(archive, "TOGETHER", 3)
+    assert all(each.stale and each.outgrown and each.todo for each in surveys(folder))
     return folder
+
+
+def surveys(folder):
+    """What is due of each source; a look at the archive is remembered in the lake, so a copy of it is asked."""
+    with tempfile.TemporaryDirectory() as beside:
+        shutil.copytree(folder, beside, dirs_exist_ok=True)
+        space = open_space(Path(beside))
+        for source in space.definition.sources:
+            archive.look(space, source)
+            yield driving.survey(space, source, AS_OF)
 
 
 def published(folder):

@@ -122,7 +122,7 @@ def test_the_last_treatment_is_that_of_the_newest_impression(demo):
     kept = pl.concat(
         [
             pl.read_parquet(demo.space.lake.url(output["path"]))
-            for entry in demo.summaries["split"]["slices"].values()
+            for entry in demo.summaries["split"]["parts"].values()
             for output in entry["outputs"]
             if output["table"] == "get_treatment"
         ],

@@ -11,7 +11,7 @@ from polars.testing import assert_frame_equal
 
 from populace.definitions import Storage
 from populace.errors import ArchiveError, LakeError
-from populace.lake import objects, runs
+from populace.lake import ledger, objects, runs
 from populace.lake.objects import Store, open_store
 from populace.space import views
 from populace.space.schemas import RUN
@@ -224,7 +224,7 @@ def _sent(company: Company, space) -> int:
 
 
 def test_s3_reads_what_is_new_and_only_that(companies, s3):
-    """Run again, nothing is written; after one event more in one object, one slice and another run are."""
+    """Run again, nothing is written; after one event more in one object, the part that holds it and another run are."""
     space = companies["cloud"].open()
     client = boto3.client("s3", endpoint_url=s3.endpoint)
 
@@ -245,6 +245,8 @@ def test_s3_reads_what_is_new_and_only_that(companies, s3):
     objects.write_table(archive, path, pl.concat([frame, more]))
     assert driving.replay_all(space, AS_OF)["web"]["rows"]["kept"] == kept + 1
     assert driving.run(space, AS_OF) != run_id
-    assert {key for key, value in written().items() if value != before.get(key)} <= {
-        key for key in before if key.endswith("web-2026-08-31.parquet")
-    }
+    entries = ledger.entries(space.lake, "web")
+    concerned = {name for name, entry in entries.items() if path in {each["path"] for each in entry["objects"]}}
+    changed = {key for key, value in written().items() if value != before.get(key)}
+    assert changed
+    assert all(key.endswith(tuple(f"/web-{name}.parquet" for name in concerned)) for key in changed)
