@@ -23,7 +23,8 @@ from populace.space import lines
 from populace.space.archive import TIERS, Stretch
 
 MOST_ROWS: int = 262_144  # of a part; more would cost memory, fewer would cost objects and the fixed price of a part
-MOST_BYTES: int = 1 << 28  # of the columns of a part, as far as an object's footer tells
+MOST_BYTES: int = 1 << 28  # of the columns of a part
+STEPS = 4  # in which a part is gathered: what is read ahead of it is not a part, but a step
 WHOLE = 1 << 26  # objects up to this size are fetched at once
 BUFFER = 1 << 22  # bytes of each column chunk of a large object that are fetched together
 PAGE_ROWS, PAGE_BYTES, PROBED = 65_536, 1 << 27, 256
@@ -148,10 +149,18 @@ def chunks(
         if gathered and (rows + more[0] > MOST_ROWS or size + more[1] > MOST_BYTES):
             yield Chunk(gathered, store, layout, wanted)
             gathered, rows, size = [], 0, 0.0
-        gathered.append(piece)
+        gathered[-1:] = _joined(gathered[-1:], piece)
         rows, size = rows + more[0], size + more[1]
     if gathered:
         yield Chunk(gathered, store, layout, wanted)
+
+
+def _joined(last: list[Piece], piece: Piece) -> list[Piece]:
+    """The last piece, if there is one, and the next; as one piece where it goes on."""
+    for each in last:
+        if (each.stretch.path, each.stretch.stop) == (piece.stretch.path, piece.stretch.start):
+            return [Piece(replace(each.stretch, stop=piece.stretch.stop), pl.concat([each.rows, piece.rows]))]
+    return [*last, piece]
 
 
 def _pieces(
@@ -221,14 +230,15 @@ def _within(stretch: Stretch, frames: Iterator[pl.DataFrame]) -> Iterator[pl.Dat
 
 
 def _regrouped(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-    """The same rows as frames that are neither larger than a part may be nor, but for the last, much smaller."""
+    """The same rows as frames that are neither larger than a step nor, but for the last, much smaller."""
     gathered: list[pl.DataFrame] = []
+    most_rows, most_bytes = max(1, MOST_ROWS // STEPS), MOST_BYTES // STEPS
     for frame in frames:
-        fits = max(1, int(MOST_BYTES * frame.height / max(1, frame.estimated_size())))
-        for part in frame.iter_slices(min(MOST_ROWS, fits)) if frame.height else [frame]:
+        fits = max(1, int(most_bytes * frame.height / max(1, frame.estimated_size())))
+        for part in frame.iter_slices(min(most_rows, fits)) if frame.height else [frame]:
             rows = sum(each.height for each in gathered) + part.height
             size = sum(each.estimated_size() for each in gathered) + part.estimated_size()
-            if gathered and (rows > MOST_ROWS or size > MOST_BYTES):
+            if gathered and (rows > most_rows or size > most_bytes):
                 yield pl.concat(gathered)
                 gathered = []
             gathered.append(part)

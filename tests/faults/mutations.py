@@ -20,25 +20,182 @@ CALLS = ("track", "track", "track", "identify", "page", "screen", "group", "alia
 
 # Names that mean something to SQL, JSON pointers, file systems, or to ourselves.
 NAMES = (
-    "", " ", ".", "..", "a.b", "a..b", ".a", "a.", "\\", "a\\.b", "~", "~0", "~1", "/", "a/b", "../../x", '"', "'", "''",
-    "\0", "\n", "\t", "\r\n", "😀", "é", "e\u0301", "ß", "\u202e", "\u2028", "_rest", "@row", "@few", "@identify", "row",
-    "reason", "object", "p.x", "c.x", "x:json", ":json", "message_id", "timestamp", "sighting", "event", "source", "g",
-    "j", "$", "$.x", "$[0]", "*", "[0]", "0", "#", "%s", "{}", "{0}", "null", "con", "nul", "x" * 300, "😀" * 120, "E", "e",
-    "; drop table input; --", "${HOME}", "<script>", "--", "%00", "a b", "Order Completed", "order completed",
-)  # fmt: skip
+    "",
+    " ",
+    ".",
+    "..",
+    "a.b",
+    "a..b",
+    ".a",
+    "a.",
+    "\\",
+    "a\\.b",
+    "~",
+    "~0",
+    "~1",
+    "/",
+    "a/b",
+    "../../x",
+    '"',
+    "'",
+    "''",
+    "\0",
+    "\n",
+    "\t",
+    "\r\n",
+    "😀",
+    "é",
+    "e\u0301",
+    "ß",
+    "\u202e",
+    "\u2028",
+    "_rest",
+    "@row",
+    "@few",
+    "@identify",
+    "row",
+    "reason",
+    "object",
+    "p.x",
+    "c.x",
+    "x:json",
+    ":json",
+    "message_id",
+    "timestamp",
+    "sighting",
+    "event",
+    "source",
+    "g",
+    "j",
+    "$",
+    "$.x",
+    "$[0]",
+    "*",
+    "[0]",
+    "0",
+    "#",
+    "%s",
+    "{}",
+    "{0}",
+    "null",
+    "con",
+    "nul",
+    "x" * 300,
+    "😀" * 120,
+    "E",
+    "e",
+    "; drop table input; --",
+    "${HOME}",
+    "<script>",
+    "--",
+    "%00",
+    "a b",
+    "Order Completed",
+    "order completed",
+)
 VALUES: tuple[Any, ...] = (
-    None, True, False, 0, -1, 7, 1.5, -0.0, 2**53 + 1, 2**63 - 1, 2**64, 2**70, 1e308, 5e-324, "", " ", "x", "7", "true",
-    "null", "NaN", "inf", "[1]", "{}", "\0", "\ud800", "\udfff\ud800", "😀", "\\u0000", "a\nb", [], [[]], [1, "a", None],
-    {}, {"": {}}, {"a": {"b": [1, {"c": 2}]}}, [{"id": 1, "type": "user_id", "collection": "users"}],
-)  # fmt: skip
+    None,
+    True,
+    False,
+    0,
+    -1,
+    7,
+    1.5,
+    -0.0,
+    2**53 + 1,
+    2**63 - 1,
+    2**64,
+    2**70,
+    1e308,
+    5e-324,
+    "",
+    " ",
+    "x",
+    "7",
+    "true",
+    "null",
+    "NaN",
+    "inf",
+    "[1]",
+    "{}",
+    "\0",
+    "\ud800",
+    "\udfff\ud800",
+    "😀",
+    "\\u0000",
+    "a\nb",
+    [],
+    [[]],
+    [1, "a", None],
+    {},
+    {"": {}},
+    {"a": {"b": [1, {"c": 2}]}},
+    [{"id": 1, "type": "user_id", "collection": "users"}],
+)
 # What a parser may take for JSON and should not, and what it should though it looks odd.
 LITERALS = (
-    "NaN", "-NaN", "nan", "Infinity", "-Infinity", "inf", "1e400", "-1e400", "1e-400", "0123", "-", "+1", ".5", "1.", "1e",
-    "0x1F", "1_000", "9" * 400, "0." + "3" * 400, "-0", "1E5", "True", "None", "undefined", "'x'", "x", "", "[1,]", '{"a":1,}',
-    "/* c */ 1", "1 // c", '"\\ud800"', '"\\udc00\\ud800"', '"\\ud83d\\ude00"', '"\\u0000"', '"\\x41"', '"\t"', '"unclosed',
-    '"\\u12"', "[1 2]", "{1:2}", "{a:1}", "[NaN]", '{"a":{"b":-Infinity}}', '"NaN, [inf"', "\ufeff1", "1;", "()", "`1`",
-)  # fmt: skip
-BYTES = (b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xc0\x80", b"\xf5\x80\x80\x80", b"\0", b"\x1f\x8b", b"\xef\xbb\xbf", b"\r", b"\x7f")
+    "NaN",
+    "-NaN",
+    "nan",
+    "Infinity",
+    "-Infinity",
+    "inf",
+    "1e400",
+    "-1e400",
+    "1e-400",
+    "0123",
+    "-",
+    "+1",
+    ".5",
+    "1.",
+    "1e",
+    "0x1F",
+    "1_000",
+    "9" * 400,
+    "0." + "3" * 400,
+    "-0",
+    "1E5",
+    "True",
+    "None",
+    "undefined",
+    "'x'",
+    "x",
+    "",
+    "[1,]",
+    '{"a":1,}',
+    "/* c */ 1",
+    "1 // c",
+    '"\\ud800"',
+    '"\\udc00\\ud800"',
+    '"\\ud83d\\ude00"',
+    '"\\u0000"',
+    '"\\x41"',
+    '"\t"',
+    '"unclosed',
+    '"\\u12"',
+    "[1 2]",
+    "{1:2}",
+    "{a:1}",
+    "[NaN]",
+    '{"a":{"b":-Infinity}}',
+    '"NaN, [inf"',
+    "\ufeff1",
+    "1;",
+    "()",
+    "`1`",
+)
+BYTES = (
+    b"\xff",
+    b"\xc3",
+    b"\xed\xa0\x80",
+    b"\xc0\x80",
+    b"\xf5\x80\x80\x80",
+    b"\0",
+    b"\x1f\x8b",
+    b"\xef\xbb\xbf",
+    b"\r",
+    b"\x7f",
+)
 BYTES += ("\u2028".encode(), "\u0085".encode(), b"\x0b", b"\\", b'"', b"\n")
 
 
@@ -70,7 +227,14 @@ def call(chance: Random, number: int, prefix: str = "m") -> dict[str, Any]:
 
 
 def _properties(chance: Random) -> dict[str, Any]:
-    return {"total": chance.randrange(100), "price": 1.5, "sku": "x", "is_new": True, "items": [1, {"a": 2}], "o": {"a": {"b": 1}}}
+    return {
+        "total": chance.randrange(100),
+        "price": 1.5,
+        "sku": "x",
+        "is_new": True,
+        "items": [1, {"a": 2}],
+        "o": {"a": {"b": 1}},
+    }
 
 
 # --- lines --------------------------------------------------------------------------------------------
@@ -152,15 +316,45 @@ def patched(chance: Random, found: dict[str, Any]) -> bytes:
     data = _text(found, ascii_only=False)
     at = chance.randrange(len(data))
     end = at + chance.choice([0, 0, 1, 5])
-    return chance.choice([data[:at], data[:at] + chance.choice(BYTES) + data[end:], data[:at] + data[at - 9 : at] + data[end:]])
+    return chance.choice(
+        [data[:at], data[:at] + chance.choice(BYTES) + data[end:], data[:at] + data[at - 9 : at] + data[end:]]
+    )
 
 
 def garbage(chance: Random, _: dict[str, Any]) -> bytes:
     """No call at all."""
     return chance.choice(
-        [b"", b" ", b"\r", b"\t ", b"null", b"[]", b"{}", b"{", b"}", b'"x"', b"5", b"true", b"{}{}", b"[{}]", b"\0", b"\0" * 99]
-        + [b"\xef\xbb\xbf", b"\xff" * 9, b"message_id,type", b"<html>", b"PAR1", b"\x1f\x8b\x08", b"NaN", b'{"a"}', b"{}]"]
-        + [chance.randbytes(chance.randrange(1, 200)), b"# comment", b'{"messageId": "m", "type": "track"', b"{}\x00"]
+        [
+            b"",
+            b" ",
+            b"\r",
+            b"\t ",
+            b"null",
+            b"[]",
+            b"{}",
+            b"{",
+            b"}",
+            b'"x"',
+            b"5",
+            b"true",
+            b"{}{}",
+            b"[{}]",
+            b"\x00",
+            b"\x00" * 99,
+            b"\xef\xbb\xbf",
+            b"\xff" * 9,
+            b"message_id,type",
+            b"<html>",
+            b"PAR1",
+            b"\x1f\x8b\x08",
+            b"NaN",
+            b'{"a"}',
+            b"{}]",
+            chance.randbytes(chance.randrange(1, 200)),
+            b"# comment",
+            b'{"messageId": "m", "type": "track"',
+            b"{}\x00",
+        ]
     )
 
 
@@ -168,8 +362,21 @@ def surrounded(chance: Random, found: dict[str, Any]) -> bytes:
     """A good call between other bytes, or several on a line."""
     text = _text(found)
     return chance.choice(
-        [text + b"\r", b"\xef\xbb\xbf" + text, b" \t" + text + b" \t", text + b",", text + text, text + b"\0", b"[" + text + b"]"]
-        + [b"\x1e" + text, text + b" {}", b"data: " + text, "\u00a0".encode() + text, text + "\u2028".encode(), b"\xff\xfe" + text]
+        [
+            text + b"\r",
+            b"\xef\xbb\xbf" + text,
+            b" \t" + text + b" \t",
+            text + b",",
+            text + text,
+            text + b"\x00",
+            b"[" + text + b"]",
+            b"\x1e" + text,
+            text + b" {}",
+            b"data: " + text,
+            "\xa0".encode() + text,
+            text + "\u2028".encode(),
+            b"\xff\xfe" + text,
+        ]
     )
 
 
@@ -194,9 +401,23 @@ def huge(chance: Random, found: dict[str, Any]) -> bytes:
 
 
 SPOILED: tuple[Line, ...] = (
-    swapped, swapped, missing, odd_literal, odd_literal, odd_name, odd_name, odd_field, odd_field, twice, flipped, flipped,
-    patched, patched, garbage, surrounded,
-)  # fmt: skip
+    swapped,
+    swapped,
+    missing,
+    odd_literal,
+    odd_literal,
+    odd_name,
+    odd_name,
+    odd_field,
+    odd_field,
+    twice,
+    flipped,
+    flipped,
+    patched,
+    patched,
+    garbage,
+    surrounded,
+)
 
 
 def lines(seed: int, count: int, prefix: str = "m") -> list[bytes]:
@@ -217,16 +438,27 @@ def _line(chance: Random, number: int, prefix: str) -> bytes:
 # --- frames of the raw layout ---------------------------------------------------------------------------
 
 SNAKE = {
-    "messageId": "message_id", "type": "type", "event": "event", "userId": "user_id", "anonymousId": "anonymous_id",
-    "groupId": "group_id", "previousId": "previous_id", "timestamp": "timestamp", "receivedAt": "received_at",
-    "properties": "properties", "traits": "traits", "context": "context",
-}  # fmt: skip
+    "messageId": "message_id",
+    "type": "type",
+    "event": "event",
+    "userId": "user_id",
+    "anonymousId": "anonymous_id",
+    "groupId": "group_id",
+    "previousId": "previous_id",
+    "timestamp": "timestamp",
+    "receivedAt": "received_at",
+    "properties": "properties",
+    "traits": "traits",
+    "context": "context",
+}
 
 
 def raw(seed: int, count: int) -> pl.DataFrame:
     """Rows of the raw layout, all columns text: what `lines` holds of them, and texts that are no objects."""
     chance = Random(seed)
-    return pl.DataFrame([_raw(chance, number) for number in range(count)], schema=dict.fromkeys(SNAKE.values(), pl.String))
+    return pl.DataFrame(
+        [_raw(chance, number) for number in range(count)], schema=dict.fromkeys(SNAKE.values(), pl.String)
+    )
 
 
 def _raw(chance: Random, number: int) -> dict[str, str | None]:
@@ -246,7 +478,9 @@ def _spoil(chance: Random, row: dict[str, Any], number: int) -> None:
         line = _line(chance, number, "r") if number % 50 else deep(chance, {"properties": {}})
         row[name] = chance.choice([*LITERALS, *NAMES, *[line.decode(errors="replace")] * 60])
     else:
-        row[name] = chance.choice([None, *NAMES, "x" * 101, "x" * 501, "2024-03-01", "1969-12-31T23:59:59Z", "3000-01-01T00:00:00Z"])
+        row[name] = chance.choice(
+            [None, *NAMES, "x" * 101, "x" * 501, "2024-03-01", "1969-12-31T23:59:59Z", "3000-01-01T00:00:00Z"]
+        )
 
 
 # --- columns of any type ----------------------------------------------------------------------------------
@@ -257,7 +491,9 @@ ODD = {
     "int128": pl.Series([2**100, -(2**100), None, 0], dtype=pl.Int128),
     "float": pl.Series([float("nan"), float("inf"), -0.0, None]),
     "float32": pl.Series([1.1, 3e38, None, -1.0], dtype=pl.Float32),
-    "decimal": pl.Series([Decimal("1.50"), None, Decimal("99999999999999999999.999999"), Decimal(0)], dtype=pl.Decimal(38, 6)),
+    "decimal": pl.Series(
+        [Decimal("1.50"), None, Decimal("99999999999999999999.999999"), Decimal(0)], dtype=pl.Decimal(38, 6)
+    ),
     "boolean": pl.Series([True, None, False, True]),
     "binary": pl.Series([b"\xff\x00", b"", None, b"x"]),
     "date": pl.Series([date(1, 1, 1), date(9999, 12, 31), None, date(2024, 2, 29)]),
@@ -301,7 +537,12 @@ def tables(seed: int, objects: int, rows: int, layout: str) -> dict[str, pl.Data
         made = [_row(chance, call(chance, number * rows + row, layout[0]), kind, layout) for row in range(rows)]
         frame = pl.DataFrame(made, infer_schema_length=None)
         prefix = {"segment_lake": "traits_" if kind in ("identify", "group") else "properties_"}.get(layout, "")
-        odd = [*spellings(prefix, 8, chance), *spellings("context_", 2, chance), "context_externalIds", *spellings("", 1, chance)]
+        odd = [
+            *spellings(prefix, 8, chance),
+            *spellings("context_", 2, chance),
+            "context_externalIds",
+            *spellings("", 1, chance),
+        ]
         more = columns(chance, rows, [name for name in odd if name not in frame.columns])
         found[_path(chance, kind, number, layout)] = frame.with_columns(**more)
     return found
@@ -311,9 +552,12 @@ def _row(chance: Random, found: dict[str, Any], kind: str, layout: str) -> dict[
     """The envelope of a call as a row of a table; a third have something odd in it."""
     own = "message_id" if layout == "segment_lake" else "id"
     row: dict[str, Any] = {
-        own: found["messageId"], "user_id": found["userId"], "anonymous_id": found["anonymousId"],
-        "timestamp": datetime.fromisoformat(found["timestamp"]), "received_at": datetime.fromisoformat(found["receivedAt"]),
-    }  # fmt: skip
+        own: found["messageId"],
+        "user_id": found["userId"],
+        "anonymous_id": found["anonymousId"],
+        "timestamp": datetime.fromisoformat(found["timestamp"]),
+        "received_at": datetime.fromisoformat(found["receivedAt"]),
+    }
     row |= {"group": {"group_id": "g1"}, "alias": {"previous_id": "p1"}, "track": {"event": "e x"}}.get(kind, {})
     if layout == "segment_lake":
         row["type"] = kind
@@ -326,7 +570,8 @@ def _row(chance: Random, found: dict[str, Any], kind: str, layout: str) -> dict[
 def _path(chance: Random, kind: str, number: int, layout: str) -> str:
     day = START + timedelta(days=number % DAYS)
     if layout == "segment_lake":
-        return f"data/abc/segment_type={kind if kind != 'track' else 'order_completed'}/day={day:%Y-%m-%d}/hr=10/{number}.parquet"
+        table = kind if kind != "track" else "order_completed"
+        return f"data/abc/segment_type={table}/day={day:%Y-%m-%d}/hr=10/{number}.parquet"
     table = {"identify": "identifies", "track": "order_completed", "alias": "aliases"}.get(kind, f"{kind}s")
     return f"{table}/part-{number:05}.parquet"
 

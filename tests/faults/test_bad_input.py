@@ -144,6 +144,20 @@ def test_an_object_damaged_inside(company, typing):
     assert_refused(typing, company, str(file), "whole file")
 
 
+def test_several_objects_that_cannot_be_read(company, typing):
+    """Each is named; everything else is in the lake."""
+    first, second = spoiled(company), spoiled(company).with_name("part-8.parquet")
+    cut_short(first)
+    text(second)
+    answer = typing.type("recompute", "dev", "--as-of", LATER, "--json", company=company)
+    assert_told(answer, "whole file", times=2)
+    lines = answer.err.strip().splitlines()
+    assert [str(file) in line for file, line in zip((second, first), lines, strict=True)] == [True, True]
+    shown = typing.type("status", "dev", "--json", company=company)
+    sources = {row["source"]: row["status"] for row in shown.rows if row["about"] == "source"}
+    assert sources == {"server": "complete", "split": "complete", "web": "failed"}
+
+
 def test_mended_it_goes_on(company, typing):
     """The message's remedy is enough."""
     file = spoiled(company)

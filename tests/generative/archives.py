@@ -16,7 +16,6 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
 from populace.events import parts, shred
-from populace.lake import tables
 from populace.space import reading
 from tests import driving
 
@@ -144,7 +143,8 @@ class World:
     def __init__(self, **fields):
         self.folder = Path(tempfile.mkdtemp(prefix="populace-"))
         self.space = driving.space_in(
-            self.folder, **{"sources": SOURCES, "traits": TRAITS, "audiences": AUDIENCES, "include_anonymous": True} | fields
+            self.folder,
+            **{"sources": SOURCES, "traits": TRAITS, "audiences": AUDIENCES, "include_anonymous": True} | fields,
         )
         for source in self.space.source_names:  # an archive may hold nothing for a while, but it is there
             self.put(source, "empty", [])
@@ -197,9 +197,7 @@ def written(rows, split=None):
 
 def differing(found, expected, tables=TABLES):
     return [
-        name
-        for name in tables
-        if found[name].schema != expected[name].schema or not found[name].equals(expected[name])
+        name for name in tables if found[name].schema != expected[name].schema or not found[name].equals(expected[name])
     ]
 
 

@@ -1,4 +1,4 @@
-"""Names and types that nobody planned: whatever events and properties are called or hold, definitions read each value."""
+"""Names and types that nobody planned: whatever events and properties are called or hold, each value is read."""
 
 import itertools
 import json
@@ -20,16 +20,140 @@ SECOND = timedelta(seconds=1)
 
 # Names that differ in little, or mean something to file systems, to SQL, to JSON pointers, to polars, or to the lake.
 NAMES = (
-    " ", ".", "..", "...", "a.b", "a..b", ".a", "a.", "~", "~0", "~1", "/", "a/b", "a//b", "/a", "../../x", "a b", "a  b",
-    "'", '"', "''", '"a"', "\0", "\n", "\t", "a\nb", "a\r\nb", "\x1b[31m", "*", "^.*$", "^a$", "$x", "[0]", "[", "{}", "{0}",
-    "%s", "%00", "#", "&", "?", "a?b=c", "a=b", ":", "a:b", "x:json", ":json", "x:json:json", "|", "a|b", "<b>", ";--", "`",
-    "_", "__", "_rest", "-", "--", "!", "!41", "@", "@row", "@file", "@few", "@@", "@identify", "@@identify", "@group", "con",
-    "CON", "nul", "null", "NULL", "none", "true", "0", "-0", "1e3", "p.x", "c.x", "g", "j", "row", "reason", "line", "object",
-    "event", "Event", "EVENT", "eVent", "message_id", "timestamp", "received_at", "source", "sighting", "profile", "mask 0",
-    "name", "Page Viewed", "page viewed", "PAGE VIEWED", "page_viewed", "order.completed", "order/completed", "é", "e\u0301",
-    "É", "ß", "SS", "ss", "İ", "i", "I", "ı", "ﬁ", "fi", "Ж", "ж", "日本", "😀", "😀😀", "👩\u200d👩\u200d👧", "\u200b", "a\u200bb", "\u202e",
-    "\u2028", "\ufeff", "x" * 300, "X" * 300, "x" * 299 + "y", "😀" * 300, "é" * 300, "a." * 150,
-)  # fmt: skip
+    " ",
+    ".",
+    "..",
+    "...",
+    "a.b",
+    "a..b",
+    ".a",
+    "a.",
+    "~",
+    "~0",
+    "~1",
+    "/",
+    "a/b",
+    "a//b",
+    "/a",
+    "../../x",
+    "a b",
+    "a  b",
+    "'",
+    '"',
+    "''",
+    '"a"',
+    "\0",
+    "\n",
+    "\t",
+    "a\nb",
+    "a\r\nb",
+    "\x1b[31m",
+    "*",
+    "^.*$",
+    "^a$",
+    "$x",
+    "[0]",
+    "[",
+    "{}",
+    "{0}",
+    "%s",
+    "%00",
+    "#",
+    "&",
+    "?",
+    "a?b=c",
+    "a=b",
+    ":",
+    "a:b",
+    "x:json",
+    ":json",
+    "x:json:json",
+    "|",
+    "a|b",
+    "<b>",
+    ";--",
+    "`",
+    "_",
+    "__",
+    "_rest",
+    "-",
+    "--",
+    "!",
+    "!41",
+    "@",
+    "@row",
+    "@file",
+    "@few",
+    "@@",
+    "@identify",
+    "@@identify",
+    "@group",
+    "con",
+    "CON",
+    "nul",
+    "null",
+    "NULL",
+    "none",
+    "true",
+    "0",
+    "-0",
+    "1e3",
+    "p.x",
+    "c.x",
+    "g",
+    "j",
+    "row",
+    "reason",
+    "line",
+    "object",
+    "event",
+    "Event",
+    "EVENT",
+    "eVent",
+    "message_id",
+    "timestamp",
+    "received_at",
+    "source",
+    "sighting",
+    "profile",
+    "mask 0",
+    "name",
+    "Page Viewed",
+    "page viewed",
+    "PAGE VIEWED",
+    "page_viewed",
+    "order.completed",
+    "order/completed",
+    "é",
+    "e\u0301",
+    "É",
+    "ß",
+    "SS",
+    "ss",
+    "İ",
+    "i",
+    "I",
+    "\u0131",
+    "ﬁ",
+    "fi",
+    "Ж",
+    "ж",
+    "日本",
+    "😀",
+    "😀😀",
+    "👩\u200d👩\u200d👧",
+    "\u200b",
+    "a\u200bb",
+    "\u202e",
+    "\u2028",
+    "\ufeff",
+    "x" * 300,
+    "X" * 300,
+    "x" * 299 + "y",
+    "😀" * 300,
+    "é" * 300,
+    "a." * 150,
+)
 
 
 @pytest.fixture(params=["usual", "tiny"])
@@ -60,7 +184,13 @@ def total(*keys, event="E"):
 
 
 def track(number, properties, event="E", **more):
-    row = {"message_id": f"m{number}", "type": "track", "event": event, "user_id": "u1", "timestamp": START + number * SECOND}
+    row = {
+        "message_id": f"m{number}",
+        "type": "track",
+        "event": event,
+        "user_id": "u1",
+        "timestamp": START + number * SECOND,
+    }
     return row | {"properties": json.dumps(properties)} | more
 
 
@@ -130,7 +260,9 @@ FLATTENED = {
 
 def test_five_thousand_properties_of_one_event(tmp_path):
     """More than a table has columns for: the rarest stay in the whole objects."""
-    rows = [track(n, {f"P {at}": at for at in range(n * 250, n * 250 + 250)} | {"all": n, "p 4999": "x"}) for n in range(20)]
+    rows = [
+        track(n, {f"P {at}": at for at in range(n * 250, n * 250 + 250)} | {"all": n, "p 4999": "x"}) for n in range(20)
+    ]
     asked = [*range(0, 5_000, 97), 4_999]
     found = computed(tmp_path, rows, [*(last(f"P {at}") for at in asked), total("all"), last("p 4999"), last("P 5000")])
     assert found == [*asked, 190.0, "x", None]
@@ -161,19 +293,57 @@ def test_a_thousand_event_names_over_sixty_days(tmp_path):
 # --- types ------------------------------------------------------------------------------------------
 
 HISTORY = [
-    1, 2.5, "39.95", "text", True, None, 3, [1, {"a": 2}], {"deep": {"er": 5}}, {}, "", 2**53 + 1, 2**63 - 1, -1.0, 10**20,
-    1e308, False, {"deep": "x"}, [], "true",
-]  # fmt: skip
+    1,
+    2.5,
+    "39.95",
+    "text",
+    True,
+    None,
+    3,
+    [1, {"a": 2}],
+    {"deep": {"er": 5}},
+    {},
+    "",
+    2**53 + 1,
+    2**63 - 1,
+    -1.0,
+    10**20,
+    1e308,
+    False,
+    {"deep": "x"},
+    [],
+    "true",
+]
 # What `last` says after each: text wherever types mix, and what is null or an object is no value.
 TOLD = [
-    "1", "2.5", "39.95", "text", "true", "true", "3", '[1,{"a":2}]', '[1,{"a":2}]', "{}", "", "9007199254740993",
-    "9223372036854775807", "-1", "100000000000000000000", "1e+308", "false", "false", "[]", "true",
-]  # fmt: skip
+    "1",
+    "2.5",
+    "39.95",
+    "text",
+    "true",
+    "true",
+    "3",
+    '[1,{"a":2}]',
+    '[1,{"a":2}]',
+    "{}",
+    "",
+    "9007199254740993",
+    "9223372036854775807",
+    "-1",
+    "100000000000000000000",
+    "1e+308",
+    "false",
+    "false",
+    "[]",
+    "true",
+]
 
 
 def test_a_property_may_change_its_type_with_every_call(tmp_path, cut):
     rows = [track(number, {"v": value}) for number, value in enumerate(HISTORY)]
-    space = driving.space_in(tmp_path, traits={"v": last("v"), "sum": total("v"), "deep": last("v", "deep"), "er": last("v", "deep", "er")})
+    space = driving.space_in(
+        tmp_path, traits={"v": last("v"), "sum": total("v"), "deep": last("v", "deep"), "er": last("v", "deep", "er")}
+    )
     for number, row in enumerate(rows):
         driving.put(space, "web", f"{number:02}", pl.DataFrame([row]))
     driving.replay_all(space, AS_OF)
@@ -205,7 +375,11 @@ def test_a_property_that_changes_between_parts(tmp_path, before, after, told):
     for folder, names in (("one", "aa"), ("two", "ab")):
         space = driving.space_in(tmp_path / folder, traits={"t": last("v")})
         for number, (name, value) in enumerate(zip(names, (before, after), strict=True)):
-            rows = [track(n, {"v": each}) for n, each in enumerate((before, after)[: number + 1])] if names == "aa" else [track(number, {"v": value})]
+            rows = (
+                [track(n, {"v": each}) for n, each in enumerate((before, after)[: number + 1])]
+                if names == "aa"
+                else [track(number, {"v": value})]
+            )
             driving.put(space, "web", name, pl.DataFrame(rows))
             driving.replay_all(space, AS_OF)
         assert values(space, driving.run(space, AS_OF)) == [told]
@@ -213,7 +387,10 @@ def test_a_property_that_changes_between_parts(tmp_path, before, after, told):
 
 def test_properties_appear_and_vanish(tmp_path, cut):
     """Each row has one property of its own, one that all have, and one that another row has under another spelling."""
-    rows = [track(number, {f"only {number}": number, "all": number, ("Case", "case", "CASE")[number % 3]: number}) for number in range(100)]
+    rows = [
+        track(number, {f"only {number}": number, "all": number, ("Case", "case", "CASE")[number % 3]: number})
+        for number in range(100)
+    ]
     texts = [*(last(f"only {number}") for number in range(100)), last("all"), total("all")]
     found = computed(tmp_path, rows, [*texts, last("Case"), last("case"), last("CASE"), last("only 100")])
     assert found == [*range(100), 99, 4950.0, 99, 97, 98, None]

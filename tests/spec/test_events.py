@@ -179,7 +179,7 @@ def test_e50_a_row_at_a_limit_is_good():
     calls = [
         {"message_id": "x" * 100},
         {"type": "group", "group_id": "x" * 500},
-        {"properties": json.dumps(dict.fromkeys(names, {"a": [1, 2], "b": 3}))},
+        {"properties": json.dumps({key: {"a": [1, 2], "b": 3} for key in names})},
         {"type": "identify", "traits": json.dumps(dict.fromkeys(names[:299], ",,,"))},
         {"context": '{"groupId":"g","x":{"groupId":""}}'},
     ]

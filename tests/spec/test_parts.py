@@ -8,7 +8,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 import pytest
 
 from populace.definitions import Source
@@ -55,19 +54,20 @@ class Lake:
         named = (ledger.parts(self.space.lake, source).values() for source in self.space.source_names)
         return sorted(
             sorted({each["path"].removesuffix(".parquet") for each in found["objects"]})
-            for found in (ledger.entry(self.space.lake, each["source"], each["part"]) for parts in named for each in parts)
+            for found in (
+                ledger.entry(self.space.lake, each["source"], each["part"]) for parts in named for each in parts
+            )
         )
 
-    def touched(self, replaying=True):
+    def touched(self):
         """The objects whose parts are written by a replay, or had been dropped in it and are no more."""
-        before = self._written()
-        if replaying:
-            self.replay()
-        after = self._written()
+        before = self.written()
+        self.replay()
+        after = self.written()
         changed = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
         return {name for path, (_, names) in (before | after).items() if path in changed for name in names}
 
-    def _written(self):
+    def written(self):
         """When each object of each part was written, and what the part was made of."""
         found = {}
         for source in self.space.source_names:
@@ -255,6 +255,27 @@ def test_parts_have_at_most_so_many_rows_and_leave_no_row_out(tmp_path, monkeypa
     assert lake.kept() == [*(f"a{number}" for number in range(10)), "b1 again"]
 
 
+@pytest.mark.parametrize("lost", range(4))
+def test_only_rows_that_no_part_holds_are_read(tmp_path, monkeypatch, lost):
+    """As after a stop: some parts of an object have an entry, and some have not."""
+    monkeypatch.setattr(reading, "MOST_ROWS", 3)
+    lake = Lake(tmp_path)
+    lake.put("a", *(copy(f"m{number}", f"{number}", NOON + number * DAY) for number in range(10)))
+    store, summary = lake.space.lake, lake.replay()["web"]
+    entries = ledger.entries(store, "web")
+    part = list(entries)[lost]
+    ledger.forget(store, "web", part)
+    ledger.write_summary(store, "web", {**summary, "status": "running", "unsettled": None})
+    assert {path for path, _ in lake.written().items() if part in path} == set()
+    before = lake.written()
+    found = lake.replay()["web"]
+    assert (found["rows"], found["slices"]) == (summary["rows"], summary["slices"])
+    assert ledger.entries(store, "web") == entries
+    assert {path for path, when in lake.written().items() if before.get(path) != when} == {
+        output["path"] for output in entries[part]["outputs"]
+    }
+
+
 def test_parts_that_are_full_by_their_bytes_are_not_made_again_for_being_small(tmp_path, monkeypatch):
     lake = Lake(tmp_path)
     calls = [copy(f"m{number}", "x" * 5_000) for number in range(40)]
@@ -359,7 +380,22 @@ def test_a_copy_that_could_not_be_given_up_is_given_up_the_next_time(lake):
 
 def test_objects_may_have_any_name_in_a_folder_of_any_name(tmp_path):
     lake = Lake(tmp_path / "a b%20[c]*?é#")
-    names = ["x=1/a b", "x=2/%41", "[z]", "*", "?", "é", "e\u0301", "a#b", "a:b", "q?x=1", "{a,b}", "a\\b", "~", "@file"]
+    names = [
+        "x=1/a b",
+        "x=2/%41",
+        "[z]",
+        "*",
+        "?",
+        "é",
+        "e\u0301",
+        "a#b",
+        "a:b",
+        "q?x=1",
+        "{a,b}",
+        "a\\b",
+        "~",
+        "@file",
+    ]
     for position, name in enumerate(names):
         lake.put(name, *(copy(f"m{position}.{row}", name) for row in range(position + 1)))
     lake.replay()
@@ -387,5 +423,8 @@ def test_sources_may_have_any_name(tmp_path):
     lake.put("a", copy("m1", "a"), source="messages")
     lake.put("b", copy("m1", "b", NOON + DAY), copy("m2", "c"), source="few")
     for _ in range(2):
-        assert {name: each["status"] for name, each in lake.replay().items()} == {"messages": "complete", "few": "complete"}
+        assert {name: each["status"] for name, each in lake.replay().items()} == {
+            "messages": "complete",
+            "few": "complete",
+        }
         assert lake.kept() == ["a", "c"]
