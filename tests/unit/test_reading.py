@@ -101,7 +101,8 @@ def test_rows_that_follow_each_other_go_together_until_a_chunk_is_full(store, mo
     for name, rows in objects.items():
         store.replace(name, parquet(rows))
     found = chunks(store, "raw", *map(stretch, objects))
-    assert [each.path for chunk in found for each, rows in chunk for _ in rows or [0]] == list("aaaabbbbbcddeeeeeeeeeeeef")
+    read = [(each.path, row) for chunk in found for each, rows in chunk for row in rows]
+    assert read == [(name, row) for name, rows in objects.items() for row in range(rows)]
     sizes = [sum(len(rows) for _, rows in chunk) for chunk in found]
     assert max(sizes) <= 10
     assert all(one + other > 10 for one, other in pairwise(sizes))
