@@ -6,6 +6,7 @@ from datetime import timedelta
 import polars as pl
 
 from populace import identity
+from populace.space import recompute
 from tests import driving
 from tests.tables import AS_OF, instant
 
@@ -46,7 +47,10 @@ class Graph:
     def __init__(self, folder, frame, *, as_of=AS_OF, identity=driving.IDENTITY):
         self.space = driving.space_in(folder, identity=identity)
         driving.put(self.space, "web", "a", frame)
-        self.run_id = driving.recomputed(self.space, as_of)
+        driving.replay_all(self.space, as_of)
+        run = recompute.plan(self.space, as_of)
+        recompute.resolve_identities(self.space, run)  # what follows costs time, and adds nothing to the graph
+        self.run_id = run.run_id
 
     def table(self, name):
         return driving.table(self.space, self.run_id, name)

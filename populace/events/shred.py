@@ -13,7 +13,7 @@ the whole. So it never shows how an archive was cut into parts.
 
 import json as _json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -24,6 +24,7 @@ from populace.expressions import EXACT, json_number
 MOST_COLUMNS = 300
 JSON = ":json"
 REST = "_rest"
+MOST_CELLS = 1 << 24  # values that one query reads out of JSON
 
 Path = tuple[str, ...]
 StandIns = Mapping[int, Mapping[Path, Path]]
@@ -84,11 +85,33 @@ def _children(
 
 
 def _extract(rows: pl.DataFrame, children: dict[int, list[Path]], found: dict[int, _Found], json: JsonReader) -> None:
-    asked = {group: [pointer(path) for path in paths] for group, paths in children.items()}
-    picked = json.pick("json_extract", rows, asked)
-    for group, part in _by_group(picked, rows.get_column("g")) if picked.width else ():
-        values = zip(children.get(group, []), part.iter_columns(), strict=False)
-        found[group].values |= {path: without_null(each) for path, each in values}
+    for mine, paths in _bounded(rows, children):
+        asked = {group: [pointer(path) for path in each] for group, each in paths.items()}
+        picked = json.pick("json_extract", mine, asked)
+        for group, part in _by_group(picked, mine.get_column("g")) if picked.width else ():
+            values = zip(paths.get(group, []), part.iter_columns(), strict=False)
+            found[group].values |= {path: without_null(each) for path, each in values}
+
+
+def _bounded(rows: pl.DataFrame, children: Mapping[int, list[Path]]) -> Iterator[tuple[pl.DataFrame, dict]]:
+    """The same questions, cut between tables and then between paths, so that none has too many answers at once."""
+    cells = 0
+    start = stop = 0
+    groups: list[int] = []
+    for group, part in _by_group(rows, rows.get_column("g")):
+        more = part.height * len(children.get(group, ()))
+        if groups and cells + more > MOST_CELLS:
+            yield from _by_paths(rows.slice(start, stop - start), {each: children.get(each, []) for each in groups})
+            groups, cells, start = [], 0, stop
+        groups.append(group)
+        cells, stop = cells + more, stop + part.height
+    yield from _by_paths(rows.slice(start), {each: children.get(each, []) for each in groups})
+
+
+def _by_paths(rows: pl.DataFrame, paths: dict[int, list[Path]]) -> Iterator[tuple[pl.DataFrame, dict]]:
+    together = max(1, MOST_CELLS // max(1, rows.height))
+    for at in range(0, max(map(len, paths.values()), default=0), together):
+        yield rows, {group: each[at : at + together] for group, each in paths.items()}
 
 
 def without_null(values: pl.Series) -> pl.Series:
@@ -122,7 +145,8 @@ def _stand_in(values: dict[Path, pl.Series], titles: Mapping[Path, Path]) -> Non
 
 
 def _columns(found: _Found, prefix: str, rows: pl.DataFrame, group: int) -> list[pl.Series]:
-    columns = [of_values(path, values, prefix) for path, values in sorted(found.values.items())]
+    # Taken out one by one, for a text of each row and column is much where there are many.
+    columns = [of_values(path, found.values.pop(path), prefix) for path in sorted(found.values)]
     rest = [rows.filter(g=group).get_column("j").alias(REST)] if found.has_rest else []
     return [each for each in columns if each.null_count() < each.len()] + rest
 

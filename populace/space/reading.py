@@ -329,7 +329,7 @@ def _needed(store: Store, layout: Layout, wanted: Wanted, schema: Schema, path: 
 def parquet_pages(store: Store, layout: Layout, wanted: Wanted, stretch: Stretch) -> Iterator[pl.DataFrame]:
     """The same of a large object, some pages at a time, so that no row group has to fit into memory."""
     with store.open(stretch.path) as file:
-        parquet = pq.ParquetFile(file, buffer_size=BUFFER)
+        parquet = pq.ParquetFile(file, buffer_size=BUFFER, pre_buffer=False)  # which would keep all that it has read
         schema = pl.DataFrame(pl.from_arrow(parquet.schema_arrow.empty_table())).schema
         needed = _needed(store, layout, wanted, schema, stretch.path)
         groups, at = _groups_after(parquet.metadata, stretch.start)

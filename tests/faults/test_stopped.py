@@ -168,6 +168,7 @@ def tried(changed, tmp_path_factory, at):
     return stopped(folder, at)
 
 
+@pytest.mark.slow
 def test_stopped_before_any_write(changed, expected, tmp_path):
     everything, writes = expected
     moments = range(0, writes, max(1, writes // TRIES))

@@ -278,19 +278,21 @@ def test_only_rows_that_no_part_holds_are_read(tmp_path, monkeypatch, lost):
 
 def test_parts_that_are_full_by_their_bytes_are_not_made_again_for_being_small(tmp_path, monkeypatch):
     lake = Lake(tmp_path)
-    calls = [copy(f"m{number}", "x" * 5_000) for number in range(40)]
+    calls = [copy(f"m{number}", "x" * 5_000) for number in range(10)]
     monkeypatch.setattr(reading, "MOST_BYTES", 10_000)
+    monkeypatch.setattr(archive, "TOGETHER", 4)
     lake.put("a", *calls)
     assert len(lake.replay()["web"]["parts"]) > archive.TOGETHER
     lake.put("b", copy("n1", "b"))
     assert lake.touched() == {"b"}
 
 
-def test_small_parts_are_made_again_as_one_once_there_are_many(tmp_path):
+def test_small_parts_are_made_again_as_one_once_there_are_many(tmp_path, monkeypatch):
+    monkeypatch.setattr(archive, "TOGETHER", 4)
     lake, whole = Lake(tmp_path / "many"), Lake(tmp_path / "whole")
     for number in range(archive.TOGETHER + 1):
         for each in (lake, whole):
-            each.put(f"{number}", copy(f"m{number % 5}", f"{number}", NOON - number * HOUR), copy(f"n{number}", "n"))
+            each.put(f"{number}", copy(f"m{number % 3}", f"{number}", NOON - number * HOUR), copy(f"n{number}", "n"))
         found = lake.replay()["web"]
         assert found["status"] == "complete"
     assert len(lake.parts()) == 1
@@ -301,7 +303,8 @@ def test_small_parts_are_made_again_as_one_once_there_are_many(tmp_path):
     assert lake.kept() == whole.kept()
 
 
-def test_parts_are_made_again_together_only_when_something_is_to_be_done_anyway(tmp_path):
+def test_parts_are_made_again_together_only_when_something_is_to_be_done_anyway(tmp_path, monkeypatch):
+    monkeypatch.setattr(archive, "TOGETHER", 4)
     lake = Lake(tmp_path)
     for number in range(archive.TOGETHER):
         lake.put(f"{number}", copy(f"m{number}", f"{number}"))
