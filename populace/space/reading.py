@@ -11,7 +11,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 from polars import selectors
-from polars.exceptions import PolarsError
+from polars.exceptions import PanicException, PolarsError
 
 from populace.errors import ArchiveError, PopulaceError
 from populace.events.jsontext import JsonReader
@@ -34,7 +34,7 @@ SMALL, TOGETHER = 1 << 20, 64  # objects up to this size are read so many at a t
 FETCHERS = 16  # objects fetched together; on S3 the time goes into waiting
 FILE = "@file"
 RAW = LAYOUTS["raw"]
-READABLE = (PolarsError, OSError, ValueError, pa.ArrowException)
+READABLE = (PolarsError, PanicException, OSError, ValueError, pa.ArrowException)  # polars panics at some damaged pages
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,6 +305,8 @@ def _together(store: Store, layout: Layout, wanted: Wanted, batch: list[Stretch]
     if rows.height > most:
         return None
     counts = dict(rows.group_by(FILE).len().iter_rows())
+    if len(counts) < len(places):
+        return None  # the columns of a file without a row are not compared with those of the others
     pieces: list[Piece] = []
     start = 0
     for place, each in places.items():

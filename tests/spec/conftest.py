@@ -1,4 +1,7 @@
-"""What the specifications of definitions and of identity begin with."""
+"""What the specifications of definitions, of identity and of parts begin with."""
+
+import shutil
+from datetime import timedelta
 
 import pytest
 
@@ -6,6 +9,8 @@ from populace import loading
 from populace.errors import DefinitionError
 from tests.definition_files import SPACE
 from tests.graphs import Graph, calls
+from tests.lakes import Lake, copy
+from tests.slicing import NOON
 
 
 @pytest.fixture
@@ -43,3 +48,20 @@ def problems(write):
 @pytest.fixture
 def graph(tmp_path):
     return lambda text, **more: Graph(tmp_path, calls(text), **more)
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory):
+    lake = Lake(tmp_path_factory.mktemp("prepared"))
+    for position, name in enumerate("abc"):
+        lake.put(name, copy(f"m{position}", name, NOON + timedelta(days=position)))
+        lake.replay()
+    assert lake.parts() == [["a"], ["b"], ["c"]]
+    return lake.folder
+
+
+@pytest.fixture
+def lake(prepared, tmp_path):
+    """Three parts, one a day: objects a, b and c, which hold message m0, m1 and m2."""
+    shutil.copytree(prepared, tmp_path, dirs_exist_ok=True)
+    return Lake(tmp_path)

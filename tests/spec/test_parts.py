@@ -1,100 +1,18 @@
 """Parts: how an archive is cut never shows, and only what changed is read again."""
 
-import gzip
-import json
-import shutil
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from populace.definitions import Source
-from populace.errors import ArchiveError
 from populace.lake import ledger, messages
-from populace.space import archive, reading, replay
+from populace.space import archive, reading
 from tests import driving
-from tests.slicing import NOON, called, kept
-from tests.tables import AS_OF
+from tests.lakes import Lake, copy
+from tests.slicing import NOON
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-
-
-def copy(message_id, name, received_at=NOON, **more):
-    """A call that says in a property which copy of its message it is."""
-    return {"message_id": message_id, "received_at": received_at, "properties": json.dumps({"copy": name}), **more}
-
-
-class Lake:
-    """A space of which each test changes the archive, replays, and asks what that touched."""
-
-    def __init__(self, folder, sources=("web",)):
-        self.folder = folder
-        self.space = driving.space_in(folder, sources=sources)
-
-    def put(self, name, *calls, source="web"):
-        driving.put(self.space, source, name, called(*calls))
-
-    def remove(self, name, source="web"):
-        (self.folder / f"archive/{source}/{name}.parquet").unlink()
-
-    def replay(self):
-        return driving.replay_all(self.space, AS_OF)
-
-    def kept(self):
-        """Which copy of each message counts, sorted."""
-        return sorted(copy for _, _, copy in kept(self.space, self.summaries()))
-
-    def summaries(self):
-        return {name: ledger.summary(self.space.lake, name) for name in ledger.sources(self.space.lake)}
-
-    def parts(self):
-        """For each part the names of the objects that it was made of."""
-        named = (ledger.parts(self.space.lake, source).values() for source in self.space.source_names)
-        return sorted(
-            sorted({each["path"].removesuffix(".parquet") for each in found["objects"]})
-            for found in (
-                ledger.entry(self.space.lake, each["source"], each["part"]) for parts in named for each in parts
-            )
-        )
-
-    def touched(self):
-        """The objects whose parts are written by a replay, or had been dropped in it and are no more."""
-        before = self.written()
-        self.replay()
-        after = self.written()
-        changed = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
-        return {name for path, (_, names) in (before | after).items() if path in changed for name in names}
-
-    def written(self):
-        """When each object of each part was written, and what the part was made of."""
-        found = {}
-        for source in self.space.source_names:
-            for part in ledger.entries(self.space.lake, source).values():
-                names = {each["path"].removesuffix(".parquet") for each in part["objects"]}
-                for output in part["outputs"]:
-                    stat = Path(self.space.lake.url(output["path"])).stat()
-                    found[output["path"]] = ((stat.st_mtime_ns, stat.st_ino), names)
-        return found
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory):
-    lake = Lake(tmp_path_factory.mktemp("prepared"))
-    for position, name in enumerate("abc"):
-        lake.put(name, copy(f"m{position}", name, NOON + position * DAY))
-        lake.replay()
-    assert lake.parts() == [["a"], ["b"], ["c"]]
-    return lake.folder
-
-
-@pytest.fixture
-def lake(prepared, tmp_path):
-    """Three parts, one a day: objects a, b and c, which hold message m0, m1 and m2."""
-    shutil.copytree(prepared, tmp_path, dirs_exist_ok=True)
-    return Lake(tmp_path)
-
 
 # --- what is read again -----------------------------------------------------------------------------
 
@@ -311,123 +229,3 @@ def test_parts_are_made_again_together_only_when_something_is_to_be_done_anyway(
         lake.replay()
     assert len(lake.parts()) == archive.TOGETHER
     assert lake.touched() == set()
-
-
-# --- what cannot be read --------------------------------------------------------------------------------
-
-
-def broken(lake, name):
-    """Puts an object there that is none; returns what a mended one is."""
-    file = lake.folder / f"archive/web/{name}.parquet"
-    file.write_bytes(b"PAR1, but no more")
-    return file
-
-
-def test_an_object_that_cannot_be_read_stops_no_other(lake):
-    broken(lake, "b0")
-    broken(lake, "b1")
-    lake.put("d", copy("m9", "d"))
-    with pytest.raises(ArchiveError, match=r"b0\.parquet.*\n.*b1\.parquet"):
-        lake.replay()
-    assert lake.kept() == ["a", "b", "c", "d"]
-    found = lake.summaries()["web"]
-    assert found["status"] == "failed"
-    assert [each["path"] for each in found["failed"]] == ["b0.parquet", "b1.parquet"]
-
-
-def test_a_source_with_such_an_object_is_complete_once_it_is_mended_or_removed(lake):
-    file = broken(lake, "d")
-    for _ in range(2):
-        with pytest.raises(ArchiveError, match=r"d\.parquet"):
-            lake.replay()
-    lake.put("d", copy("m9", "d"))
-    assert lake.touched() == {"d"}
-    assert lake.summaries()["web"]["status"] == "complete"
-    file.write_bytes(b"nothing")
-    with pytest.raises(ArchiveError, match=r"d\.parquet"):
-        lake.replay()
-    assert lake.kept() == ["a", "b", "c"]
-    file.unlink()
-    assert lake.touched() == set()
-    assert lake.summaries()["web"]["status"] == "complete"
-
-
-def test_other_sources_go_on_where_one_cannot_be_listed(tmp_path):
-    lake = Lake(tmp_path, sources=("app", "web"))
-    lake.put("a", copy("m1", "a", NOON + DAY), source="app")
-    lake.put("b", copy("m2", "b"), source="web")
-    lake.replay()
-    lake.remove("a", source="app")
-    lake.put("c", copy("m1", "c", NOON), source="web")
-    with pytest.raises(ArchiveError, match="app: no object"):
-        lake.replay()
-    assert lake.summaries()["app"]["status"] == "unreadable"
-
-
-def test_a_copy_that_could_not_be_given_up_is_given_up_the_next_time(lake):
-    """An earlier copy arrives, and the object with the other one cannot be read just then."""
-    lake.put("d", copy("m1", "d", NOON))
-    source = lake.space.source("web")
-    archive.look(lake.space, source)
-    replay.begin(lake.space, driving.survey(lake.space, source, AS_OF))
-    hidden = (lake.folder / "archive/web/b.parquet").rename(lake.folder / "hidden")
-    survey = driving.survey(lake.space, source, AS_OF)
-    with pytest.raises(ArchiveError, match=r"b\.parquet"):
-        replay.run_source(lake.space, survey, survey.todo, lambda _: None)
-    assert replay.finish(lake.space, driving.survey(lake.space, source, AS_OF))["status"] == "running"
-    hidden.rename(lake.folder / "archive/web/b.parquet")
-    assert lake.touched() == {"b"}
-    assert lake.kept() == ["a", "c", "d"]
-    assert lake.summaries()["web"]["status"] == "complete"
-
-
-def test_objects_may_have_any_name_in_a_folder_of_any_name(tmp_path):
-    lake = Lake(tmp_path / "a b%20[c]*?é#")
-    names = [
-        "x=1/a b",
-        "x=2/%41",
-        "[z]",
-        "*",
-        "?",
-        "é",
-        "e\u0301",
-        "a#b",
-        "a:b",
-        "q?x=1",
-        "{a,b}",
-        "a\\b",
-        "~",
-        "@file",
-    ]
-    for position, name in enumerate(names):
-        lake.put(name, *(copy(f"m{position}.{row}", name) for row in range(position + 1)))
-    lake.replay()
-    assert lake.kept() == sorted(name for position, name in enumerate(names) for _ in range(position + 1))
-
-
-@pytest.mark.parametrize("content", [b"", gzip.compress(b""), b"\n \n", gzip.compress(b"\n")])
-def test_an_object_without_a_line_is_read_and_done(tmp_path, content):
-    space = driving.space_in(tmp_path)
-    source = Source("web", (tmp_path / "archive/web").as_uri(), layout="segment_json")
-    space = replace(space, definition=replace(space.definition, sources=(source,)))
-    (tmp_path / "archive/web").mkdir(parents=True)
-    (tmp_path / "archive/web/a.json.gz").write_bytes(content)
-    assert driving.replay_all(space, AS_OF)["web"]["status"] == "complete"
-
-
-def test_an_object_without_a_row_is_read_and_done(lake):
-    driving.put(lake.space, "web", "d", called(copy("m9", "d")).clear())
-    assert lake.replay()["web"]["status"] == "complete"
-    assert lake.touched() == set()
-
-
-def test_sources_may_have_any_name(tmp_path):
-    lake = Lake(tmp_path, sources=("messages", "few"))
-    lake.put("a", copy("m1", "a"), source="messages")
-    lake.put("b", copy("m1", "b", NOON + DAY), copy("m2", "c"), source="few")
-    for _ in range(2):
-        assert {name: each["status"] for name, each in lake.replay().items()} == {
-            "messages": "complete",
-            "few": "complete",
-        }
-        assert lake.kept() == ["a", "c"]
