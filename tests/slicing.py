@@ -61,7 +61,7 @@ def read(frame: pl.DataFrame, context: tuple[str, ...] = ()) -> Found:
     store: Any = None  # rows of the raw layout are not fetched again
     chunk = Chunk([Piece(Stretch("a.parquet", "", 0, None), rows)], store, LAYOUTS["raw"], rules.wanted)
     json = reader()
-    checked = parts.check(chunk.frames(json), "1970-01-01", json)
+    checked = parts.check(chunk.frames(json), "1970-01-01", rules.wanted, json)
     kept = pl.repeat(value=True, n=checked.copies.height, eager=True)
     tables = parts.tables(checked, kept, "web", rules, json)
     wrong = parts.rejected(checked)

@@ -55,10 +55,11 @@ ENGINE = {
     # expressions: how a number is written as JSON, where columns of several types are united
     "populace.lake": WORDS | {"populace.expressions", "polars", "pyarrow", "boto3", "botocore", "uuid", "numpy"},
     # the archive's containers are opened here: Parquet a few pages at a time, lines as one buffer and its offsets
-    "populace.space": COMPOSED | {"pyarrow", "numpy"},
+    "populace.space": COMPOSED | {"pyarrow", "numpy", "isal"},
     "populace.cli": COMPOSED | {"populace.space", "click", "rich"},
 }
 COMMAND_LINE = "populace.cli"
+MEMORY = "populace"  # says how polars keeps memory, which can only be said by the environment
 REACHED_UP_TO = frozenset({"flows", "tasks", "demo"})  # by the command line, inside functions
 OUTSIDE_WORLD = frozenset(
     {"http.client", "logging", "random", "secrets", "socket", "ssl", "subprocess", "time", "urllib.request", "uuid"}
@@ -202,7 +203,7 @@ def engine_imports(module: Module) -> Iterator[str]:
 
 def engine_is_pure(module: Module) -> Iterator[str]:
     """No clock and no environment; an adapter describes requests and opens no connection."""
-    if module.layer != "populace" or place(module.name) == COMMAND_LINE:
+    if module.layer != "populace" or place(module.name) == COMMAND_LINE or module.name == MEMORY:
         return
     for node in ast.walk(module.tree):
         name = dotted(node) if isinstance(node, ast.Attribute) else ""

@@ -78,7 +78,7 @@ def number(
     ----------
     rows
         (user_id, anonymous_id: str, timestamp, received_at, message_id, order: u32), many rows; `order`
-        is each row's rank in event order.
+        is each row's rank in event order, without gaps.
     found
         For places that hold anything, the value of each row as JSON, null where there is none.
     salt
@@ -93,8 +93,8 @@ def number(
     known = _numbered(long, salt, json)
     sets = _sets(known)
     seen = carriers.select("carrier", "order").join(sets, on="carrier")
-    events = rows.select("order", *EVENT_ORDER)
-    return Sightings(_identifiers(known, events), _sightings(seen, events), _of_row(rows, seen))
+    in_order = rows.select(EVENT_ORDER)[rows.get_column("order").arg_sort()]
+    return Sightings(_identifiers(known, in_order), _sightings(seen, in_order), _of_row(rows, seen))
 
 
 def _long(carriers: pl.DataFrame, columns: dict[Place, str], rules: Identity, json: JsonReader) -> pl.DataFrame:
@@ -187,44 +187,50 @@ def _sets(known: pl.DataFrame) -> pl.DataFrame:
     return sets.select("carrier", sighting=number, check="high", ids="ids")
 
 
-def _identifiers(known: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
-    """One row per identifier: when it was first seen, and how it was written then.
+def _identifiers(known: pl.DataFrame, in_order: pl.DataFrame) -> pl.DataFrame:
+    """One row per identifier: when it was first seen, and how it was written then."""
+    times = in_order.get_column("timestamp")
+    numbered = known.with_row_index("at")
+    firsts = numbered.group_by("identifier").agg(pl.col("at").first(), pl.col("first").min()).sort("identifier")
+    named = known.select("check", "id_type", "value")[firsts.get_column("at")]
+    found = named.with_columns(
+        firsts.get_column("identifier"), first_timestamp=times.gather(firsts.get_column("first"))
+    )
+    return (
+        found.join(_spelled(known, times), on="identifier", how="left", maintain_order="left")
+        .with_columns(collection=pl.lit("users"))
+        .select("identifier", "check", "collection", "id_type", "value", "raw_value", "first_timestamp")
+    )
+
+
+def _spelled(known: pl.DataFrame, times: pl.Series) -> pl.DataFrame:
+    """(identifier, raw_value) of those that were at first spelled otherwise than they are compared.
 
     Of several spellings of that instant it is the one that sorts first, which no cut into parts changes.
     """
-    times = events.select(first="order", first_timestamp="timestamp")
-    seen = known.join(times, on="first")
-    named = seen.group_by("identifier").agg(
-        pl.col("check", "id_type", "value").first(), pl.col("first_timestamp").min()
-    )
-    # Hardly any is spelled otherwise than it is compared, so only those are looked at.
-    odd = seen.join(seen.filter(pl.col("raw_value") != pl.col("value")), on="identifier", how="semi")
-    firsts = odd.sort("first_timestamp", "raw_value").unique("identifier", keep="first")
-    spelled = firsts.filter(pl.col("raw_value") != pl.col("value")).select("identifier", "raw_value")
-    return (
-        named.join(spelled, on="identifier", how="left")
-        .with_columns(collection=pl.lit("users"))
-        .select("identifier", "check", "collection", "id_type", "value", "raw_value", "first_timestamp")
-        .sort("identifier")
-    )
+    other = known.filter(pl.col("raw_value") != pl.col("value"))  # hardly any, so only those are looked at
+    odd = known.join(other, on="identifier", how="semi") if other.height else other
+    dated = odd.with_columns(first_timestamp=times.gather(odd.get_column("first")))
+    firsts = dated.sort("first_timestamp", "raw_value").unique("identifier", keep="first")
+    return firsts.filter(pl.col("raw_value") != pl.col("value")).select("identifier", "raw_value")
 
 
-def _sightings(seen: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
+def _sightings(seen: pl.DataFrame, in_order: pl.DataFrame) -> pl.DataFrame:
     """One row per set, as of its least event; several carriers may carry one set."""
-    found = seen.group_by("sighting").agg(
-        pl.col("check", "ids").first(),
-        first=pl.col("order").list.min().min(),
-        count=pl.col("order").list.len().sum().cast(pl.UInt32),
+    by_carrier = seen.select("sighting", first=pl.col("order").list.min(), count=pl.col("order").list.len())
+    found = (
+        by_carrier.with_row_index("at")
+        .group_by("sighting")
+        .agg(pl.col("at").first(), pl.col("first").min(), pl.col("count").sum().cast(pl.UInt32))
     )
-    placed = found.join(_firsts(events), on="first")
-    return placed.select("sighting", "check", "ids", pl.col("^first_.*$"), "count").sort("sighting")
-
-
-def _firsts(events: pl.DataFrame) -> pl.DataFrame:
-    return events.select(first="order", **{f"first_{name}": pl.col(name) for name in EVENT_ORDER})
+    found = found.sort("sighting")
+    sets = seen.select("check", "ids")[found.get_column("at")]
+    firsts = in_order.select(pl.all().name.prefix("first_"))[found.get_column("first")]
+    return pl.DataFrame([found.get_column("sighting"), *sets, *firsts, found.get_column("count")])
 
 
 def _of_row(rows: pl.DataFrame, seen: pl.DataFrame) -> pl.Series:
     spread = seen.select("sighting", "order").explode("order")
-    joined = rows.select("order").join(spread, on="order", how="left", maintain_order="left")
-    return joined.get_column("sighting")
+    none = pl.repeat(None, rows.height, dtype=pl.Int64, eager=True)
+    in_order = none.scatter(spread.get_column("order"), spread.get_column("sighting"))
+    return in_order.gather(rows.get_column("order")).alias("sighting")

@@ -48,6 +48,7 @@ class JsonReader:
                 "enable_external_access": False,
                 "python_enable_replacements": False,
                 "produce_arrow_string_view": True,  # the form in which polars holds text, so it is not copied
+                "threads": 1,  # parts are read beside each other, each by a reader of its own
             }
         )
 
@@ -65,13 +66,15 @@ class JsonReader:
         """For each column: true where the text is a JSON object, or null (nothing was sent)."""
         asked = ", ".join(f"{name} is null or json_valid({name}) as {name}" for name in texts.columns)
         valid = self._query(texts, f"select {asked} from input")
-        found = valid.with_columns(pl.col(each.name) & _begins_an_object(each) for each in texts.iter_columns())
-        unsound = {each.name: _unsound(each) for each in texts.iter_columns()}
-        return found.with_columns(
-            pl.col(name) & ~texts.get_column(name).is_in(bad.implode()).fill_null(value=False)
-            for name, bad in unsound.items()
-            if bad.len()
-        )
+        return pl.DataFrame([is_valid & _is_object(texts.get_column(is_valid.name)) for is_valid in valid])
+
+    def objects(self, texts: pl.Series, pointers: Sequence[str]) -> tuple[list[pl.Series], pl.Series]:
+        """`values` of texts that need not be JSON, and what `are_objects` says of them; both by one look at each."""
+        # One bad text ends a query, unless it is tried; then DuckDB looks once more at the thousand around it.
+        query = f"from (select j, try(json_extract(j, {_listed(pointers)})) as v from input)"
+        found = self._query(_column(whole_only(texts)), f"select {_picked(len(pointers))}, v is not null {query}")
+        *values, are_valid = found
+        return values, texts.is_null() | (are_valid & _is_object(texts))
 
     # --- one column, one list of pointers ---------------------------------------------------------
 
@@ -123,8 +126,7 @@ class JsonReader:
         width = max((len(pointers) for pointers in asked.values()), default=0)
         if not width:
             return pl.DataFrame()
-        picked = ", ".join(f"v[{n}]::varchar as v{n}" for n in range(1, width + 1))
-        return self._query(rows, f"select {picked} from (select {_by_group(function, asked)} as v from input)")
+        return self._query(rows, f"select {_picked(width)} from (select {_by_group(function, asked)} as v from input)")
 
     def tally(self, function: str, rows: pl.DataFrame, asked: Asked) -> pl.DataFrame:
         """The distinct answers of a JSON function in each group: (g, found: list, count).
@@ -160,6 +162,10 @@ class JsonReader:
             self.connection.unregister("input")
 
 
+def _picked(width: int) -> str:
+    return ", ".join(f"v[{n}]::varchar as v{n}" for n in range(1, width + 1))
+
+
 def _by_group(function: str, asked: Asked) -> str:
     cases = (f"when {group} then {function}(j, {_listed(each)})" for group, each in asked.items() if each)
     return f"case g {' '.join(cases)} end"
@@ -167,6 +173,21 @@ def _by_group(function: str, asked: Asked) -> str:
 
 def _listed(pointers: Sequence[str]) -> str:
     return f"[{', '.join(_quoted(each) for each in pointers)}]"
+
+
+def whole_only(texts: pl.Series) -> pl.Series:
+    """Texts without those that cannot be objects because they are cut off, which is how most bad ones are."""
+    is_cut = ~texts.str.ends_with("}")
+    if not is_cut.any():
+        return texts
+    return texts.set(is_cut & ~texts.str.strip_chars_end().str.ends_with("}"), None)
+
+
+def _is_object(texts: pl.Series) -> pl.Series:
+    """True where valid JSON is an object without NaN and Infinity, or null."""
+    bad = _unsound(texts)
+    begins = _begins_an_object(texts)
+    return begins & ~texts.is_in(bad.implode()).fill_null(value=False) if bad.len() else begins
 
 
 def _begins_an_object(texts: pl.Series) -> pl.Series:

@@ -92,7 +92,7 @@ class Tables:
 DUPLICATE = "duplicate"
 
 
-def check(frames: Sequence[pl.DataFrame], since: str, json: JsonReader) -> Checked:
+def check(frames: Sequence[pl.DataFrame], since: str, wanted: Wanted, json: JsonReader) -> Checked:
     """What is wrong with each row of a part.
 
     Parameters
@@ -101,6 +101,8 @@ def check(frames: Sequence[pl.DataFrame], since: str, json: JsonReader) -> Check
         Canonical rows of a layout, with `object` and `row`.
     since
         Rows received on an earlier date are left out, as if they were not there.
+    wanted
+        What will be asked for of their contexts.
     """
     is_json = any("properties" in frame.columns for frame in frames)
     if is_json:
@@ -108,8 +110,8 @@ def check(frames: Sequence[pl.DataFrame], since: str, json: JsonReader) -> Check
     read = pl.concat([frame.select(CANONICAL) for frame in frames]).with_row_index("at")
     first = pl.lit(since).str.to_datetime("%Y-%m-%d", time_unit="us", time_zone="UTC")
     everything = read.filter((pl.col("received_at") >= first) | pl.col("received_at").is_null())
-    payload = JsonPayload(frames[0]) if is_json else TypedPayload(frames)
-    judged = everything.with_columns(rows.reasons(payload.judged(everything), json))
+    payload = JsonPayload.of(frames[0], wanted.context, json) if is_json else TypedPayload(frames)
+    judged = everything.with_columns(rows.reasons(payload.judged(everything)))
     good = judged.filter(pl.col("reason").is_null())
     is_first = rows.first_copies(good)
     firsts, others = good.filter(is_first), good.filter(~is_first).get_column("at")
@@ -132,7 +134,7 @@ def tables(checked: Checked, kept: pl.Series, source: str, rules: Rules, json: J
     """
     good = checked.rows.filter(pl.col("reason").is_null()).filter(kept)
     placed = _placed(good.with_columns(table=table_name(), order=_event_order(good), source=pl.lit(source)))
-    payload = checked.payload.take(placed, json, rules.wanted.context)
+    payload = checked.payload.take(placed, json)
     values = payload.identifier_values(identifiers.all_places(rules.identity))
     numbered = identifiers.number(placed, values, rules.identity, rules.salt, json)
     placed = placed.with_columns(sighting=numbered.of_row)

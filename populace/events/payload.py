@@ -4,7 +4,7 @@ An archive holds them as JSON text or as typed columns. Both forms answer the sa
 that everything behind them is written once.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 import polars as pl
@@ -12,9 +12,12 @@ import polars as pl
 from populace.events import shred
 from populace.events.identifiers import Path, Place
 from populace.events.jsontext import JsonReader, dotted, names, pointer
-from populace.events.rows import JSONS, MOST_PROPERTIES, MOST_TRAITS
+from populace.events.rows import MOST_PROPERTIES, MOST_TRAITS, is_empty_text, wrong_objects
+from populace.events.values import JSON, of_values, without_null
 
 BESIDE = ("name", "category")  # of page and screen calls, where they stand outside of properties
+TEXTS = ("properties", "traits", *BESIDE, "type")
+GROUP_ID: Path = ("groupId",)
 Titles = Mapping[int, Mapping[Path, Path]]
 Spans = Mapping[int, tuple[int, int]]
 """For each event table with an object of its own: where its rows start, and how many they are."""
@@ -26,11 +29,8 @@ class Payload(Protocol):
     def judged(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Rows with what has to be looked at before they count as events; `at` says which they are."""
 
-    def take(self, rows: pl.DataFrame, json: JsonReader, context: Collection[Path]) -> "Payload":
-        """The payload of these rows alone (at, g, type), in this order, to be read with this reader.
-
-        `context` are all paths below context that will be asked for.
-        """
+    def take(self, rows: pl.DataFrame, json: JsonReader) -> "Payload":
+        """The payload of these rows alone (at, g, type), in this order, to be read with this reader."""
 
     def identifier_values(self, places: Sequence[Place]) -> dict[Place, pl.Series]:
         """For each place where anything stands the value of each row as JSON; null where there is none."""
@@ -55,31 +55,44 @@ class Payload(Protocol):
 
 
 class JsonPayload:
-    """Payload as JSON text: (properties, traits, context), and `name` and `category` where a call has them beside."""
+    """Payload as JSON text: (properties, traits), and `name` and `category` where a call has them beside.
 
-    def __init__(self, texts: pl.DataFrame, json: JsonReader | None = None, rows: pl.DataFrame | None = None) -> None:
-        self.texts = texts.select(name for name in (*JSONS, *BESIDE, "type") if name in texts.columns)
+    Of contexts, which are long, only the values at the wanted paths are held, and flags that say what is wrong.
+    """
+
+    def __init__(
+        self,
+        texts: pl.DataFrame,
+        contexts: Mapping[Path, pl.Series],
+        flags: pl.DataFrame,
+        json: JsonReader,
+        rows: pl.DataFrame | None = None,
+    ) -> None:
+        self.texts = texts
+        self.contexts = contexts
+        self.flags = flags
         self.json = json
         self.rows = rows
-        self.contexts: dict[Path, pl.Series] = {}
+
+    @classmethod
+    def of(cls, frame: pl.DataFrame, context: Collection[Path], json: JsonReader) -> "JsonPayload":
+        """The payload of canonical rows; `context` are all paths below context that will be asked for."""
+        paths = sorted({*context, GROUP_ID})
+        values, are_objects = json.objects(frame.get_column("context"), [pointer(path) for path in paths])
+        contexts = dict(zip(paths, without_null(pl.DataFrame(values)), strict=True))
+        flags = [(~are_objects).alias("context_not_object"), is_empty_text(contexts[GROUP_ID]).alias("group_id_empty")]
+        for name, most in (("properties", MOST_PROPERTIES), ("traits", MOST_TRAITS)):
+            flags += wrong_objects(frame.get_column(name), most, json)
+        texts = frame.select(name for name in TEXTS if name in frame.columns)
+        return cls(texts, contexts, pl.DataFrame(flags), json)
 
     def judged(self, rows: pl.DataFrame) -> pl.DataFrame:
-        texts = self.texts.select(JSONS)
-        return rows.hstack(texts if texts.height == rows.height else texts[rows.get_column("at")])
+        return rows.hstack(self.flags if self.flags.height == rows.height else self.flags[rows.get_column("at")])
 
-    def take(self, rows: pl.DataFrame, json: JsonReader, context: Collection[Path]) -> "JsonPayload":
+    def take(self, rows: pl.DataFrame, json: JsonReader) -> "JsonPayload":
         at = rows.get_column("at")
-        taken = JsonPayload(_titled(self.texts[at]), json, rows)
-        paths, own = sorted(context), at.sort()
-        # In the order of the archive, in which the long texts lie beside each other.
-        values = pl.DataFrame(taken._values(self.texts.get_column("context")[own], paths))[at.arg_sort().arg_sort()]
-        taken.contexts = dict(zip(paths, values.get_columns(), strict=True))
-        return taken
-
-    @property
-    def _reader(self) -> JsonReader:
-        assert self.json is not None, "taken before it is asked for columns"
-        return self.json
+        contexts = {path: each.gather(at) for path, each in self.contexts.items()}
+        return JsonPayload(_titled(self.texts[at]), contexts, pl.DataFrame(), json, rows)
 
     @property
     def _grouped(self) -> pl.DataFrame:
@@ -98,22 +111,22 @@ class JsonPayload:
 
     def _values(self, objects: pl.Series, paths: Sequence[Path]) -> list[pl.Series]:
         # Looking for a name is ten times as fast as parsing, and most events carry none of those asked for.
-        found = self._reader.values(_naming(objects, paths), [pointer(path) for path in paths])
-        return [shred.without_null(each) for each in found]
+        found = self.json.values(_naming(objects, paths), [pointer(path) for path in paths])
+        return without_null(pl.DataFrame(found)).get_columns()
 
     def context_columns(self, start: int, length: int, paths: Sequence[str]) -> list[pl.Series]:
         found = self.context_values(start, length, paths)
-        return [shred.of_values(_path(each), each, "c.") for each in found]
+        return of_values({_path(each): each for each in found}, "c.") if found else []
 
     def context_values(self, start: int, length: int, paths: Sequence[str]) -> list[pl.Series]:
         wanted = sorted({names(path) for path in paths})
         found = [(path, self.contexts[path].slice(start, length)) for path in wanted]
-        return [each.alias(f"c.{dotted(path)}{shred.JSON}") for path, each in found if each.null_count() < each.len()]
+        return [each.alias(f"c.{dotted(path)}{JSON}") for path, each in found if each.null_count() < each.len()]
 
     def property_columns(self, spans: Spans, titles: Titles) -> dict[int, list[pl.Series]]:
         grouped = self._grouped
         own = grouped.head(max((start + length for start, length in spans.values()), default=0))
-        return shred.all_columns(own, "p.", self._reader, titles)
+        return shred.all_columns(own, "p.", self.json, titles)
 
     def property_texts(self, start: int, length: int) -> pl.Series:
         return self.texts.get_column("properties").slice(start, length)
@@ -122,7 +135,7 @@ class JsonPayload:
         return self.texts.get_column("traits").slice(start, length)
 
     def trait_members(self, rows: pl.Series) -> pl.DataFrame:
-        return self._reader.members(self.texts.get_column("traits").set(~rows, None))
+        return self.json.members(self.texts.get_column("traits").set(~rows, None))
 
 
 def _naming(texts: pl.Series, paths: Sequence[Path]) -> pl.Series:
@@ -130,12 +143,7 @@ def _naming(texts: pl.Series, paths: Sequence[Path]) -> pl.Series:
     hints = [f'"{name}"' for name in dict.fromkeys(path[0] for path in paths)] + ["\\u"]
     held = pl.any_horizontal(pl.lit(value=False), *(pl.col("j").str.contains(hint, literal=True) for hint in hints))
     rows = texts.alias("j").to_frame()
-    if (rows.head(SAMPLE).select(held.mean()).item() or 0.0) > COMMON:
-        return texts  # a name that most have, such as `page`: looking for it would only add to parsing
     return rows.select(pl.when(held).then("j")).to_series()
-
-
-SAMPLE, COMMON = 1_000, 0.5
 
 
 def _titled(texts: pl.DataFrame) -> pl.DataFrame:
@@ -155,6 +163,7 @@ class TypedPayload:
 
     def __init__(self, frames: Sequence[pl.DataFrame], rows: pl.DataFrame | None = None) -> None:
         self.frames = frames
+        self.starts = pl.Series([0, *(frame.height for frame in frames)], dtype=pl.UInt32).cum_sum()
         self.rows = rows
 
     def judged(self, rows: pl.DataFrame) -> pl.DataFrame:
@@ -174,8 +183,9 @@ class TypedPayload:
         ]
         return pl.concat([each.alias("over") for each in counts])
 
-    def take(self, rows: pl.DataFrame, json: JsonReader, context: Collection[Path]) -> "TypedPayload":
-        return TypedPayload(self.frames, rows)
+    def take(self, rows: pl.DataFrame, json: JsonReader) -> "TypedPayload":
+        frame = self.starts.search_sorted(rows.get_column("at"), side="right").cast(pl.UInt32) - 1
+        return TypedPayload(self.frames, rows.with_columns(frame=frame))
 
     def identifier_values(self, places: Sequence[Place]) -> dict[Place, pl.Series]:
         in_group = self._taken.get_column("type") == "group"
@@ -187,13 +197,13 @@ class TypedPayload:
         return {place: each for place, each in found.items() if each.null_count() < each.len()}
 
     def context_columns(self, start: int, length: int, paths: Sequence[str]) -> list[pl.Series]:
-        wanted = {names(path) for path in paths}
-        wide = self._wide("c.", self._taken.get_column("at").slice(start, length))
-        return sorted((each for each in wide.iter_columns() if _path(each) in wanted), key=_path)
+        wanted = [f"c.{dotted(names(path))}" for path in paths]
+        wide = self._wide(lambda frame: _either(frame, wanted), self._taken.slice(start, length))
+        return sorted(wide.iter_columns(), key=_path)
 
     def context_values(self, start: int, length: int, paths: Sequence[str]) -> list[pl.Series]:
         found = self.context_columns(start, length, paths)
-        return [shred.json_of(each).alias(each.name.removesuffix(shred.JSON) + shred.JSON) for each in found]
+        return [shred.json_of(each).alias(each.name.removesuffix(JSON) + JSON) for each in found]
 
     def property_columns(self, spans: Spans, titles: Titles) -> dict[int, list[pl.Series]]:
         return {group: self._columns(*span, titles.get(group, {})) for group, span in spans.items()}
@@ -206,7 +216,7 @@ class TypedPayload:
 
     def trait_members(self, rows: pl.Series) -> pl.DataFrame:
         marked = self._taken.with_row_index("n").filter(rows)
-        texts = self._wide("t.", marked.get_column("at"))
+        texts = self._wide(lambda frame: by_prefix(frame, "t."), marked)
         long = [
             pl.DataFrame({"n": marked.get_column("n"), "name": _path(each)[0], "value": shred.json_of(each)})
             for each in texts.iter_columns()
@@ -231,24 +241,24 @@ class TypedPayload:
         united = shred.unite([frame.select("row", *_either(frame, columns)) for frame in self.frames])
         return united.drop("row")[self._taken.get_column("at")]
 
-    def _wide(self, prefix: str, at: pl.Series) -> pl.DataFrame:
-        """The columns of a prefix that hold anything in these rows, united over the frames the rows are in."""
-        parts: list[pl.DataFrame] = []
-        start = 0
-        places = at.to_frame("at").with_row_index("place")
-        for frame in self.frames:
-            mine = places.filter(pl.col("at").is_between(start, start + frame.height, closed="left"))
-            if mine.height:
-                chosen = frame.select("row", *by_prefix(frame, prefix))[mine.get_column("at") - start]
-                parts.append(mine.select("place").hstack(_filled(chosen.drop("row"))))
-            start += frame.height
+    def _wide(self, chosen: Callable[[pl.DataFrame], list[str]], rows: pl.DataFrame) -> pl.DataFrame:
+        """The chosen columns that hold anything in these rows, united over the frames the rows are in."""
+        places = rows.select("frame", "at").with_row_index("place")
+        parts = [
+            mine.select("place").hstack(_filled(self._columns_of(frame, chosen, mine.get_column("at"))))
+            for (frame,), mine in places.partition_by("frame", as_dict=True, maintain_order=True).items()
+        ]
         if not parts:
             return pl.DataFrame()
         united = shred.unite(parts)
-        return united.sort("place").drop("place")
+        return (united if len(parts) == 1 else united.sort("place")).drop("place")
+
+    def _columns_of(self, frame: int, chosen: Callable[[pl.DataFrame], list[str]], at: pl.Series) -> pl.DataFrame:
+        held = self.frames[frame]
+        return held.select("row", *chosen(held))[at - self.starts[frame]].drop("row")
 
     def _columns(self, start: int, length: int, titles: Mapping[Path, Path]) -> list[pl.Series]:
-        wide = self._wide("p.", self._taken.get_column("at").slice(start, length))
+        wide = self._wide(lambda frame: by_prefix(frame, "p."), self._taken.slice(start, length))
         found = {each.name: each for each in wide.iter_columns()}
         for path, other in titles.items():
             name, stand_in = f"p.{dotted(path)}", found.get(f"p.{dotted(other)}")
@@ -258,7 +268,7 @@ class TypedPayload:
         return [found[name] for name in sorted(found)]
 
     def _texts(self, prefix: str, start: int, length: int) -> pl.Series:
-        wide = self._wide(prefix, self._taken.get_column("at").slice(start, length))
+        wide = self._wide(lambda frame: by_prefix(frame, prefix), self._taken.slice(start, length))
         return shred.objects_of(wide) if wide.width else pl.Series(values=[None] * length, dtype=pl.String)
 
 
@@ -271,12 +281,12 @@ def by_prefix(frame: pl.DataFrame, prefix: str) -> list[str]:
 
 
 def _path(column: pl.Series) -> Path:
-    return names(column.name[2:].removesuffix(shred.JSON))
+    return names(column.name[2:].removesuffix(JSON))
 
 
 def _either(frame: pl.DataFrame, columns: Sequence[str]) -> list[str]:
     """Those of the columns that a frame has, as they are or as JSON."""
-    return [name for column in columns for name in (column, column + shred.JSON) if name in frame.columns]
+    return [name for column in columns for name in (column, column + JSON) if name in frame.columns]
 
 
 def _filled(frame: pl.DataFrame) -> list[pl.Series]:

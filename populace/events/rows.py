@@ -12,34 +12,32 @@ LONGEST_GROUP_ID = 500
 MOST_PROPERTIES, MOST_TRAITS = 300, 299
 LAST_DAY = date(2149, 6, 6)  # an instant far off is a broken clock, and days are stored in 16 bits elsewhere
 EPOCH = pl.lit(0).cast(pl.Datetime("us", "UTC"))
-JSONS = ("properties", "traits", "context")
+PAYLOAD = (
+    "properties_not_object", "traits_not_object", "context_not_object",
+    "too_many_properties", "too_many_traits", "group_id_empty",
+)  # fmt: skip
 
 # The order in which copies of one message are preferred (E-35): the earliest received, then the
 # one that stands first in the archive.
 COPY_ORDER = ("received_at", "object", "row")
 
 
-def reasons(rows: pl.DataFrame, json: JsonReader) -> pl.Series:
+def reasons(rows: pl.DataFrame) -> pl.Series:
     """Why each row is rejected, or null where it is good.
 
     Parameters
     ----------
     rows
-        Canonical rows of a layout; in JSON form with the text of `properties`, `traits`, `context`.
-    json
-        Looks at the JSON columns.
+        Canonical rows of a layout, with a Boolean column for each code of `PAYLOAD` that is to be looked at.
 
     Returns
     -------
     The first code of 1.7 that applies (codes for what Segment checks before its archive, and for the
     limits of Unify, are ours: see docs/operations.md).
     """
-    texts = rows.select(name for name in JSONS if name in rows.columns)
-    flags = _flags(texts, json) if texts.width else pl.DataFrame()
-    found = rows.hstack(flags) if flags.width else rows
-    checks = _envelope_checks() | {code: wrong for code, wrong in _payload_checks().items() if code in found.columns}
+    checks = _envelope_checks() | {code: pl.col(code) for code in PAYLOAD if code in rows.columns}
     code = pl.coalesce("problem", *(pl.when(wrong).then(pl.lit(reason)) for reason, wrong in checks.items()))
-    return found.select(reason=code).to_series()
+    return rows.select(reason=code).to_series()
 
 
 def _envelope_checks() -> dict[str, pl.Expr]:
@@ -58,11 +56,6 @@ def _envelope_checks() -> dict[str, pl.Expr]:
     }
 
 
-def _payload_checks() -> dict[str, pl.Expr]:
-    names = [f"{name}_not_object" for name in JSONS] + ["too_many_properties", "too_many_traits", "group_id_empty"]
-    return {name: pl.col(name) for name in names}
-
-
 def _empty(name: str) -> pl.Expr:
     return pl.col(name).fill_null("").str.strip_chars() == ""
 
@@ -70,18 +63,12 @@ def _empty(name: str) -> pl.Expr:
 # --- what is wrong with JSON ------------------------------------------------------------------------
 
 
-def _flags(texts: pl.DataFrame, json: JsonReader) -> pl.DataFrame:
-    """One Boolean column for each code that JSON can earn a row."""
-    objects = json.are_objects(texts)
-    sound = texts.with_columns(pl.when(objects.get_column(name)).then(name).alias(name) for name in texts.columns)
-    flags = {f"{name}_not_object": ~objects.get_column(name) for name in texts.columns}
-    if "properties" in texts.columns:
-        flags["too_many_properties"] = _more_names(sound.get_column("properties"), MOST_PROPERTIES, json)
-    if "traits" in texts.columns:
-        flags["too_many_traits"] = _more_names(sound.get_column("traits"), MOST_TRAITS, json)
-    if "context" in texts.columns:
-        flags["group_id_empty"] = _is_empty_group(sound.get_column("context"), json)
-    return pl.DataFrame(flags)
+def wrong_objects(objects: pl.Series, most: int, json: JsonReader) -> list[pl.Series]:
+    """`<name>_not_object` and `too_many_<name>`: what JSON text, of properties say, can earn a row."""
+    (are_objects,) = json.are_objects(objects.to_frame())
+    sound = objects.set(~are_objects, None)
+    over = _more_names(sound, most, json)
+    return [(~are_objects).alias(f"{objects.name}_not_object"), over.alias(f"too_many_{objects.name}")]
 
 
 def _more_names(objects: pl.Series, most: int, json: JsonReader) -> pl.Series:
@@ -94,13 +81,9 @@ def _more_names(objects: pl.Series, most: int, json: JsonReader) -> pl.Series:
     return pl.select(pl.int_range(objects.len(), dtype=pl.UInt32).is_in(over.implode())).to_series()
 
 
-def _is_empty_group(contexts: pl.Series, json: JsonReader) -> pl.Series:
-    """True where `context.groupId` is an empty text, for which Unify drops an event (E-13)."""
-    named = contexts.str.contains('"groupId"', literal=True).fill_null(value=False)
-    if not named.any():
-        return pl.repeat(value=False, n=contexts.len(), eager=True)
-    (found,) = json.texts(pl.select(pl.when(named).then(contexts)).to_series(), ["/groupId"])
-    return (found.str.strip_chars() == "").fill_null(value=False)
+def is_empty_text(values: pl.Series) -> pl.Series:
+    """True where JSON values are empty or blank text; of `context.groupId` Unify drops an event then (E-13)."""
+    return values.str.contains(r'^"(?:\s|\\[tnrf])*"$').fill_null(value=False)
 
 
 # --- copies -------------------------------------------------------------------------------------------

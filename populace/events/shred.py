@@ -1,14 +1,7 @@
-"""From JSON objects to typed columns, forgetting nothing.
+"""From JSON objects to columns, one for each path, forgetting nothing.
 
-A path whose values are all whole numbers, numbers, true/false or text becomes a column of that
-type. A path with mixed types, an array or an empty object becomes a column whose name ends in
-`:json` and which holds each value as JSON, so that 10, "10" and true stay apart. An object that is
-not empty is no value: what it holds has paths of its own. A path that ends in `:json` itself is
-always kept so, and hence never taken for the JSON column of another. What a table has beyond its
-300 most frequent paths stays in `_rest`, the whole object as it was sent.
-
-The type of a column follows from its values alone: types of any two halves, united, are the type of
-the whole. So it never shows how an archive was cut into parts.
+An object that is not empty is no value: what it holds has paths of its own. What a table has beyond its 300 most
+frequent paths stays in `_rest`, the whole object as it was sent. `values` says which type a column has.
 """
 
 import json as _json
@@ -18,15 +11,15 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from populace.events.jsontext import DEPTH, JsonReader, dotted, names, pointer
-from populace.expressions import EXACT, json_number
+from populace.events.jsontext import DEPTH, JsonReader, names, pointer
+from populace.events.values import JSON, Path, are_full, of_values, without_null
+from populace.expressions import json_number
 
 MOST_COLUMNS = 300
-JSON = ":json"
 REST = "_rest"
 MOST_CELLS = 1 << 24  # values that one query reads out of JSON
+TOGETHER = 32  # columns that are made together
 
-Path = tuple[str, ...]
 StandIns = Mapping[int, Mapping[Path, Path]]
 """For each table the paths whose values, where there are none, are those of another path."""
 
@@ -87,10 +80,10 @@ def _children(
 def _extract(rows: pl.DataFrame, children: dict[int, list[Path]], found: dict[int, _Found], json: JsonReader) -> None:
     for mine, paths in _bounded(rows, children):
         asked = {group: [pointer(path) for path in each] for group, each in paths.items()}
-        picked = json.pick("json_extract", mine, asked)
+        picked = without_null(json.pick("json_extract", mine, asked))
         for group, part in _by_group(picked, mine.get_column("g")) if picked.width else ():
             values = zip(paths.get(group, []), part.iter_columns(), strict=False)
-            found[group].values |= {path: without_null(each) for path, each in values}
+            found[group].values |= dict(values)
 
 
 def _bounded(rows: pl.DataFrame, children: Mapping[int, list[Path]]) -> Iterator[tuple[pl.DataFrame, dict]]:
@@ -114,11 +107,6 @@ def _by_paths(rows: pl.DataFrame, paths: dict[int, list[Path]]) -> Iterator[tupl
         yield rows, {group: each[at : at + together] for group, each in paths.items()}
 
 
-def without_null(values: pl.Series) -> pl.Series:
-    """JSON values without `null`, which is like nothing sent."""
-    return values.set(values == "null", None)
-
-
 def _by_group(frame: pl.DataFrame, groups: pl.Series) -> Iterable[tuple[int, pl.DataFrame]]:
     """Contiguous slices of a frame whose rows are sorted by group."""
     start = 0
@@ -128,13 +116,10 @@ def _by_group(frame: pl.DataFrame, groups: pl.Series) -> Iterable[tuple[int, pl.
 
 
 def _containers(found: _Found, paths: list[Path]) -> list[Path]:
-    return [path for path in paths if len(path) < DEPTH and _are_full(found.values[path]).any()]
-
-
-def _are_full(values: pl.Series) -> pl.Series:
-    """True for objects that are not empty."""
-    is_object = values.str.starts_with("{")
-    return is_object & (values != "{}") if is_object.any() else is_object
+    """Those of the paths at which an object stands that is not empty."""
+    values = pl.DataFrame([found.values[path].alias(str(at)) for at, path in enumerate(paths)])
+    held = values.select(are_full(pl.all()).any()).row(0) if paths else ()
+    return [path for path, is_held in zip(paths, held, strict=True) if is_held and len(path) < DEPTH]
 
 
 def _stand_in(values: dict[Path, pl.Series], titles: Mapping[Path, Path]) -> None:
@@ -145,77 +130,13 @@ def _stand_in(values: dict[Path, pl.Series], titles: Mapping[Path, Path]) -> Non
 
 
 def _columns(found: _Found, prefix: str, rows: pl.DataFrame, group: int) -> list[pl.Series]:
-    # Taken out one by one, for a text of each row and column is much where there are many.
-    columns = [of_values(path, found.values.pop(path), prefix) for path in sorted(found.values)]
-    rest = [rows.filter(g=group).get_column("j").alias(REST)] if found.has_rest else []
-    return [each for each in columns if each.null_count() < each.len()] + rest
-
-
-def of_values(path: Path, values: pl.Series, prefix: str) -> pl.Series:
-    """The column of a path from its values as JSON: typed, or `:json`.
-
-    Of properties an object that is not empty is none, for what it holds has columns of its own.
-    """
-    name = prefix + dotted(path)
-    if prefix == "p." and len(path) < DEPTH:
-        are_full = _are_full(values)
-        values = values.set(are_full, None) if are_full.any() else values
-    dtype = _type(_kinds(values)) if not path[-1].endswith(JSON) else None
-    plain = None if dtype is None else _cast(_unquoted(values) if dtype == pl.String else values, dtype)
-    return _canonical(values).alias(name + JSON) if plain is None else plain.alias(name)
-
-
-def _canonical(values: pl.Series) -> pl.Series:
-    """JSON values of which each number has one text, the one that it would have by way of a Float64 column."""
-    odd = values.str.contains(r"^-?[0-9]+[.eE]|^-0$").fill_null(value=False)
-    if not odd.any():
-        return values
-    written = values.filter(odd)
-    reals = written.cast(pl.Float64, strict=False).alias("v").to_frame()
-    text = reals.select(pl.when(pl.col("v").is_finite()).then(json_number(pl.col("v")))).to_series()
-    return values.scatter(odd.arg_true(), text.zip_with(text.is_not_null(), written))
-
-
-def _kinds(values: pl.Series) -> set[str]:
-    """The types of JSON values, told by their first character."""
-    kinds = {FIRST.get(each, "number") for each in values.str.slice(0, 1).unique().drop_nulls()}
-    return {"whole"} if kinds == {"number"} and not values.str.contains(r"[.eE]").any() else kinds
-
-
-FIRST = {'"': "text", "t": "boolean", "f": "boolean", "{": "json", "[": "json"}
-TYPES: dict[str, pl.DataType] = {
-    "whole": pl.Int64(), "number": pl.Float64(), "boolean": pl.Boolean(), "text": pl.String(),
-}  # fmt: skip
-
-
-def _type(kinds: set[str]) -> pl.DataType | None:
-    """The column type that holds all of these, None where only JSON does."""
-    return TYPES.get(next(iter(kinds))) if len(kinds) == 1 else None
-
-
-def _unquoted(values: pl.Series) -> pl.Series:
-    plain = values.str.slice(1).str.head(-1)
-    escaped = values.str.contains("\\", literal=True)
-    return plain.zip_with(~escaped, values.str.json_path_match("$")) if escaped.any() else plain
-
-
-def _cast(text: pl.Series, dtype: pl.DataType) -> pl.Series | None:
-    """The text as its type; None where a value would vanish or lose digits: an integer past 64 bits, 1e400."""
-    if dtype == pl.Boolean:
-        return text == "true"
-    column = text.cast(dtype, strict=False)
-    if column.null_count() != text.null_count():
-        return None
-    return None if dtype == pl.Float64 and _loses_digits(text, column) else column
-
-
-def _loses_digits(text: pl.Series, column: pl.Series) -> bool:
-    if column.is_infinite().any():
-        return True
-    if not (column.abs() >= EXACT).any():  # 2^53 + 1 has become 2^53
-        return False
-    whole = text.filter(text.str.contains(r"^-?\d+$"))
-    return bool((whole.cast(pl.Int64, strict=False).abs().fill_null(EXACT + 1) > EXACT).any())
+    columns: list[pl.Series] = []
+    paths = sorted(path for path, values in found.values.items() if values.null_count() < values.len())
+    for at in range(0, len(paths), TOGETHER):
+        # Taken out, for a text of each row and column is much where there are many.
+        columns += of_values({path: found.values.pop(path) for path in paths[at : at + TOGETHER]}, prefix)
+    columns = [each for each in columns if each.null_count() < each.len()]
+    return columns + ([rows.filter(g=group).get_column("j").alias(REST)] if found.has_rest else [])
 
 
 # --- columns that are typed already -----------------------------------------------------------------

@@ -1,22 +1,24 @@
 """Lines of a text object, compressed or not, a bounded number at a time and whatever is in them."""
 
 import gzip
-import zlib
 from collections.abc import Iterator
 from typing import IO, cast
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
+from isal import igzip
+from isal.igzip_lib import IsalError
 from numpy.typing import NDArray
 
 from populace.errors import ArchiveError
 from populace.events.layouts.canonical import ROW
 
-BLOCK = 1 << 24  # bytes that are split into lines together
+BLOCK = 1 << 24  # bytes that are split into lines together, few enough to stay in a processor's cache
 LONGEST_LINE = 1 << 24  # a call has at most 32 KB; what is longer than this is no line of calls
 SHOWN = 1_000  # bytes that are kept of a line too long to be kept whole
 GZIP = b"\x1f\x8b"
+CORRUPT = cast(type[Exception], IsalError)
 LINE_END = ord("\n")
 MOST_LINES = 1 << 32  # which a row's number can count
 TOGETHER = 256  # lines that are looked at one by one where one of them is no UTF-8
@@ -41,7 +43,7 @@ def frames(file: IO[bytes], where: str) -> Iterator[pl.DataFrame]:
             if at > MOST_LINES:
                 message = f"{where}: has more than {MOST_LINES:,} lines; split it into several files"
                 raise ArchiveError(message)
-            yield found.filter(pl.col("reason").is_not_null() | (pl.col("line").str.strip_chars() != ""))
+            yield _without_blank(found)
         if not at:
             yield pl.DataFrame(schema=LINES)  # an object without a byte has been read, too
 
@@ -50,11 +52,11 @@ def _blocks(file: IO[bytes], where: str) -> Iterator[bytes]:
     """The content, decompressed if it begins like gzip, whatever the object is called (E-64)."""
     magic = file.read(2)
     file.seek(0)
-    plain = cast(IO[bytes], gzip.GzipFile(fileobj=file)) if magic == GZIP else file
+    plain = cast(IO[bytes], igzip.IGzipFile(fileobj=file)) if magic == GZIP else file
     try:
         while block := plain.read(BLOCK):
             yield block
-    except (EOFError, gzip.BadGzipFile, zlib.error) as cause:
+    except (EOFError, gzip.BadGzipFile, CORRUPT) as cause:
         message = f"{where}: cannot be decompressed, is it cut short? Put the whole file there again ({cause})"
         raise ArchiveError(message) from cause
 
@@ -95,6 +97,14 @@ def _split(data: bytes, first: int) -> tuple[pl.DataFrame, int]:
         raw, numbers = raw.filter(pa.array(is_full)), numbers[is_full]
     found = _decoded(raw, numbers)
     return _without_long(found) if len(data) > LONGEST_LINE else found, len(ends)
+
+
+def _without_blank(found: pl.DataFrame) -> pl.DataFrame:
+    # Almost every line begins with a brace; to strip all of them would copy them.
+    odd = found.select(pl.col("reason").is_null() & ~pl.col("line").str.starts_with("{")).to_series()
+    if not odd.any():
+        return found
+    return found.filter(~odd | (pl.when(odd).then("line").str.strip_chars() != ""))
 
 
 def _decoded(raw: pa.Array, numbers: NDArray[np.int64]) -> pl.DataFrame:

@@ -1,8 +1,9 @@
 """Making a part: from the rows of a chunk to tables in the lake and an entry in the ledger."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
 import polars as pl
@@ -13,7 +14,7 @@ from populace.events.parts import Checked
 from populace.lake import ledger, tables
 from populace.lake.objects import ROW_GROUP, write_table
 from populace.space import copies
-from populace.space.archive import Survey
+from populace.space.archive import Stretch, Survey
 from populace.space.copies import Claims
 from populace.space.opening import OpenSpace
 from populace.space.reading import Chunk
@@ -21,6 +22,20 @@ from populace.space.reading import Chunk
 WORKERS = 2  # parts in work together; both cores, and what one part holds in memory twice
 WRITERS = 8  # tables of a part written together; on S3 the time goes into waiting
 SIDE_TABLES = ("sightings", "identifiers", "custom_traits", "links")
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A part that is checked, and has to claim its messages before it is made.
+
+    `labels` names the objects as `checked` does; `quarantine` are the rows that are no events, whole.
+    """
+
+    stretches: Sequence[Stretch]
+    tier: int
+    labels: Mapping[str, str]
+    checked: Checked
+    quarantine: pl.DataFrame
 
 
 class Maker:
@@ -53,24 +68,28 @@ class Maker:
         finally:
             self.readers.put(reader)
 
-    def check(self, chunk: Chunk) -> Checked:
+    def check(self, chunk: Chunk) -> Draft:
+        """What a chunk holds; the chunk itself, with all that was read of the archive, is needed no more."""
         with self.json() as json:
-            return parts.check(chunk.frames(json), self.survey.since, json)
-
-    def named(self, chunk: Chunk, checked: Checked) -> str:
-        """A part's name: the day it begins with, and a fingerprint of what it is made of and by which rules."""
-        made_of = [[each.path, each.digest, each.start, each.stop] for each in chunk.stretches]
-        return f"{parts.first_day(checked)}-{ledger.fingerprint([self.survey.rules, self.survey.since, made_of])[:10]}"
-
-    def make(self, part: str, chunk: Chunk, checked: Checked, kept: pl.Series, claims: Claims) -> None:
-        with self.json() as json:
-            made = parts.tables(checked, kept, self.source, self.rules, json)
+            checked = parts.check(chunk.frames(json), self.survey.since, self.rules.wanted, json)
         wrong = parts.rejected(checked)
         quarantine = wrong.join(chunk.whole(wrong), on=["object", "row"], how="left") if wrong.height else wrong
+        labels = {each.path: chunk.label(each.path) for each in chunk.stretches}
+        return Draft(chunk.stretches, chunk.tier, labels, checked, quarantine)
+
+    def named(self, draft: Draft) -> str:
+        """A part's name: the day it begins with, and a fingerprint of what it is made of and by which rules."""
+        made_of = [[each.path, each.digest, each.start, each.stop] for each in draft.stretches]
+        fingerprint = ledger.fingerprint([self.survey.rules, self.survey.since, made_of])
+        return f"{parts.first_day(draft.checked)}-{fingerprint[:10]}"
+
+    def make(self, part: str, draft: Draft, kept: pl.Series, claims: Claims) -> None:
+        with self.json() as json:
+            made = parts.tables(draft.checked, kept, self.source, self.rules, json)
         ledger.forget(self.space.lake, self.source, part)
-        mine = checked.copies.with_columns(kept=kept)
-        outputs = _write(self.space, self.source, part, made, quarantine, mine)
-        entry = _entry(self.survey, part, chunk, checked, kept, made, outputs)
+        mine = draft.checked.copies.with_columns(kept=kept)
+        outputs = _write(self.space, self.source, part, made, draft.quarantine, mine)
+        entry = _entry(self.survey, part, draft, kept, made, outputs)
         ledger.record(self.space.lake, self.source, entry)
         claims.settled(copies.name(self.source, part))
 
@@ -102,12 +121,12 @@ def _write_one(space: OpenSpace, source: str, part: str, kind: str, table: str |
 def _entry(
     survey: Survey,
     part: str,
-    chunk: Chunk,
-    checked: Checked,
+    draft: Draft,
     kept: pl.Series,
     made: parts.Tables,
     outputs: list[dict],
 ) -> dict:
+    checked = draft.checked
     counted = {row.pop("day"): row for row in parts.counts(checked, kept).rows(named=True)}
     reasons = parts.rejected(checked).get_column("reason").value_counts()
     return {
@@ -117,8 +136,8 @@ def _entry(
         "rules": survey.rules,
         "since": survey.since,
         "left_out": checked.left_out,
-        "tier": chunk.tier,
-        "objects": _objects(chunk, checked),
+        "tier": draft.tier,
+        "objects": _objects(draft),
         "days": counted,
         "rows": ledger.total(counted.values()),
         "reasons": dict(sorted(reasons.iter_rows())),
@@ -129,12 +148,12 @@ def _entry(
     }
 
 
-def _objects(chunk: Chunk, checked: Checked) -> list[dict]:
+def _objects(draft: Draft) -> list[dict]:
     days: dict[str, dict[str, int]] = {}
-    for name, day, rows in parts.objects(checked).iter_rows():
+    for name, day, rows in parts.objects(draft.checked).iter_rows():
         days.setdefault(name, {})[day] = rows
     return [
         {"path": each.path, "digest": each.digest, "size": each.size, "start": each.start, "stop": each.stop}
-        | {"days": days.get(chunk.label(each.path), {})}
-        for each in chunk.stretches
+        | {"days": days.get(draft.labels[each.path], {})}
+        for each in draft.stretches
     ]

@@ -18,9 +18,9 @@ import populace
 from populace import audiences, identity, query, traits
 from populace.definitions import Audience, Trait
 from populace.errors import StaleError, UsageError
-from populace.events import shred
 from populace.events.jsontext import JsonReader, names, pointer
 from populace.events.tables import table_of
+from populace.events.values import of_values, without_null
 from populace.lake import ledger, runs, tables
 from populace.lake.objects import read_json, write_json
 from populace.space.opening import OpenSpace
@@ -262,10 +262,10 @@ class FromJson:
         wanted = [names(path) for path in paths]
         with JsonReader() as json:
             values = json.values(objects, [pointer(path) for path in wanted])
-        return [self.typed(f"p.{path}", shred.without_null(each)) for path, each in zip(paths, values, strict=True)]
+        return of_values(dict(zip(wanted, without_null(pl.DataFrame(values)), strict=True)), "p.")
 
     def typed(self, column: str, values: pl.Series) -> pl.Series:
-        return shred.of_values(names(column[2:]), values, column[:2])
+        return of_values({names(column[2:]): values}, column[:2])[0]
 
 
 def _reaches(entry: dict, needs: traits.Needs, as_of: datetime) -> bool:

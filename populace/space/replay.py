@@ -14,13 +14,12 @@ import polars as pl
 
 from populace.errors import ArchiveError, PopulaceError
 from populace.events.layouts import LAYOUTS
-from populace.events.parts import Checked
 from populace.lake import ledger
 from populace.lake.messages import Messages
 from populace.space import copies
 from populace.space.archive import Stretch, Survey
 from populace.space.copies import Claims, Part
-from populace.space.making import WORKERS, Maker
+from populace.space.making import WORKERS, Draft, Maker
 from populace.space.opening import OpenSpace
 from populace.space.reading import Chunk, chunks
 
@@ -139,21 +138,23 @@ def _index(space: OpenSpace) -> Iterator[Messages]:
 
 def _in_order(read: Iterable[Chunk], maker: "Maker", claims: Claims, tracker: "_Tracker") -> None:
     """Check and make parts beside each other, and let them claim their messages one after the other."""
-    checking: deque[tuple[Chunk, Future[Checked]]] = deque()
+    checking: deque[Future[Draft]] = deque()
     making: deque[Future[None]] = deque()
 
     def advance() -> None:
-        chunk, future = checking.popleft()
-        checked = future.result()
-        while len(making) >= WORKERS - 1:
+        draft = checking.popleft().result()
+        while len(making) >= WORKERS:
             making.popleft().result()
-        part = maker.named(chunk, checked)
-        kept = claims.claim(copies.name(maker.source, part), maker.source, checked.copies)
-        making.append(maker.pool.submit(maker.make, part, chunk, checked, kept, claims))
-        tracker.told(chunk, checked.rows.height)
+        part = maker.named(draft)
+        kept = claims.claim(copies.name(maker.source, part), maker.source, draft.checked.copies)
+        making.append(maker.pool.submit(maker.make, part, draft, kept, claims))
+        tracker.told(draft)
 
-    for chunk in read:
-        checking.append((chunk, maker.pool.submit(maker.check, chunk)))
+    def check(chunk: Chunk) -> Future[Draft]:
+        return maker.pool.submit(maker.check, chunk)
+
+    for begun in map(check, read):  # which, unlike a loop over chunks, holds on to none
+        checking.append(begun)
         if len(checking) >= WORKERS:
             advance()
     while checking:
@@ -178,11 +179,11 @@ class _Tracker:
         if last is not None and last.stop == stretch.stop:
             self.done += self.left.pop(stretch.path).size
 
-    def told(self, chunk: Chunk, rows: int) -> None:
-        for each in chunk.stretches:
+    def told(self, draft: Draft) -> None:
+        for each in draft.stretches:
             self.passed(each)
-        self.rows += rows
-        last = max((each.day for each in chunk.stretches if each.day), default="")
+        self.rows += draft.checked.rows.height
+        last = max((each.day for each in draft.stretches if each.day), default="")
         self.progress(Step(self.done, self.todo, self.rows, sum(day > last for day in self.days)))
 
 
@@ -227,9 +228,10 @@ def _make_again(space: OpenSpace, claims: Claims, part: Part) -> None:
         raise ArchiveError(_told(failures))
     chunk = Chunk(pieces, space.archive(owner), layout, rules.wanted)
     with Maker(space, survey) as other:
-        checked = other.check(chunk)
-        rivals = copies.of_messages(space.lake, claims.index, part, checked.copies.get_column("message_id"))
-        other.make(name, chunk, checked, copies.prevails(checked.copies, source, rivals), claims)
+        draft = other.check(chunk)
+        mine = draft.checked.copies
+        rivals = copies.of_messages(space.lake, claims.index, part, mine.get_column("message_id"))
+        other.make(name, draft, copies.prevails(mine, source, rivals), claims)
 
 
 # --- after the parts --------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from populace.events import rows
 from populace.events.jsontext import JsonReader
 from populace.events.layouts import LAYOUTS, LinesLayout, ParquetLayout, context
 from populace.events.layouts.canonical import COLUMNS, JSONS, ROW, Wanted
+from populace.events.payload import JsonPayload
 from populace.lake.objects import Object, Store
 from populace.space import lines
 
@@ -167,13 +168,18 @@ def _judged(
         except ArchiveError as cause:
             refused[name] = str(cause).removeprefix(f"{path}: ")
             continue
-        found = found.with_columns(reason=rows.reasons(found, json))
+        found = found.with_columns(reason=_reasons(found, json))
         why = _mostly_bad(found)
         if why:
             refused[name] = why
         else:
             accepted[name] = found
     return accepted, refused
+
+
+def _reasons(found: pl.DataFrame, json: JsonReader) -> pl.Series:
+    is_json = "properties" in found.columns
+    return rows.reasons(JsonPayload.of(found, (), json).judged(found) if is_json else found)
 
 
 def _mostly_bad(found: pl.DataFrame) -> str | None:

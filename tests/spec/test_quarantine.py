@@ -110,7 +110,7 @@ def test_the_documentation_lists_every_reason_with_its_meaning():
 
 
 def test_every_reason_has_a_meaning():
-    found = {*rows._envelope_checks(), *rows._payload_checks(), *(code for code, *_ in json_lines.TYPED.values())}
+    found = {*rows._envelope_checks(), *rows.PAYLOAD, *(code for code, *_ in json_lines.TYPED.values())}
     assert found | {"not_json", "not_utf8", "line_too_long"} == set(MEANINGS)
 
 

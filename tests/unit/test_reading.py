@@ -13,6 +13,7 @@ from populace.events.layouts import LAYOUTS
 from populace.events.layouts.canonical import ROW, Wanted
 from populace.lake.objects import open_store
 from populace.space import lines, reading
+from populace.space import parquet as parquet_reader
 from populace.space.archive import Stretch
 
 ROWS = 23
@@ -53,7 +54,7 @@ def content(request):
 def _sizes(request, monkeypatch):
     """Objects are read whole or by pages, and lines a few bytes at a time."""
     monkeypatch.setattr(reading, "WHOLE", request.param)
-    monkeypatch.setattr(reading, "PAGE_ROWS", 4)
+    monkeypatch.setattr(parquet_reader, "PAGE_ROWS", 4)
     monkeypatch.setattr(lines, "BLOCK", 50)
 
 

@@ -14,7 +14,7 @@ from typing import Literal
 import duckdb
 import polars as pl
 
-from populace.events.jsontext import JsonReader
+from populace.events.jsontext import JsonReader, whole_only
 from populace.events.layouts import paths
 from populace.events.layouts.canonical import JSONS, ROW, TEXTS
 from populace.events.layouts.instants import NAMES as INSTANTS
@@ -23,6 +23,7 @@ from populace.events.layouts.instants import Moments
 TITLED, TITLES = ("page", "screen"), ("name", "category")  # calls with fields that other calls have as properties
 FIELDS = (*TEXTS, *INSTANTS, *JSONS, *TITLES)
 CAMEL = tuple(re.sub(r"_([a-z])", lambda found: found[1].upper(), name) for name in FIELDS)
+SNAKE = tuple(name for name, camel in zip(FIELDS, CAMEL, strict=True) if name != camel)
 
 # The code of 1.7 for a field that is no text, whether a number will do as well (E-51), and the calls it is a field of.
 IDS = ("message_id", "user_id", "anonymous_id", "group_id", "previous_id")
@@ -40,7 +41,6 @@ ODD, KIND = "is odd: ", "type of: "  # before the names of columns that say so
 NUMBERS = ("BIGINT", "UBIGINT", "HUGEINT", "UHUGEINT", "DOUBLE")
 
 BYTE_ORDER_MARK = "\ufeff"
-OBJECT = r"^[ \t\r\n]*\{"
 NO_LINES = (".parquet", ".orc", ".avro")
 REPORT = re.compile(r"report[^/]*\.json$")
 
@@ -115,30 +115,35 @@ def fields(lines: pl.Series, json: JsonReader) -> pl.DataFrame:
     """`FIELDS` and `problem` of each line, all String; null where the line has none."""
     if lines.str.starts_with(BYTE_ORDER_MARK).any():  # the first line of a file from Windows
         lines = lines.str.strip_prefix(BYTE_ORDER_MARK)
-    found, is_json = _extracted(lines, CAMEL, json)
-    is_object = is_json & lines.str.contains(OBJECT).fill_null(value=False)
+    found, is_object = _extracted(whole_only(lines), CAMEL, json)
     unnamed = is_object & found.get_column("message_id").is_null()
-    if unnamed.any():
+    if _has_snake(lines.filter(unnamed), json):
         others, _ = _extracted(_only(lines, unnamed), FIELDS, json)
         found = found.select(pl.coalesce(name, others.get_column(name)).alias(name) for name in FIELDS)
     found = found.with_columns(problem=pl.when(~is_object).then(pl.lit("not_json")))
     return found.with_columns(problem=pl.coalesce("problem", _wrong_type(found, lines, json)))
 
 
+def _has_snake(lines: pl.Series, json: JsonReader) -> bool:
+    """Whether any of some lines has a key in snake_case."""
+    if not lines.len():
+        return False
+    found, _ = _extracted(lines, FIELDS, json)
+    return any(found.get_column(name).is_not_null().any() for name in SNAKE)
+
+
 def _extracted(lines: pl.Series, keys: Sequence[str], json: JsonReader) -> tuple[pl.DataFrame, pl.Series]:
-    """The values of these keys in each line, named as `FIELDS`, and whether the line is JSON."""
+    """The values of these keys in each line, named as `FIELDS`, and whether the line is a JSON object."""
     shape = {key: "JSON" if name in JSONS else "VARCHAR" for name, key in zip(FIELDS, keys, strict=True)}
-    query = f"select unnest(from_json(line, '{texts.dumps(shape)}')) from lines"
-    is_json = lines.is_not_null()
+    # One bad line ends a query, unless it is tried, which costs more: DuckDB then looks once more at those around it.
+    taken = f"from_json(line, '{texts.dumps(shape)}')"
+    query = "select unnest(v), v is not null from (select {} as v from lines)"
     try:
-        found = _query(lines, query, json)
+        found = _query(lines, query.format(taken), json)
     except duckdb.InvalidInputException:
-        # One bad line ends a query. To ask of every line first costs a quarter more, and most files have none.
-        valid = _query(lines, "select json_valid(line) as v from lines", json).to_series()
-        is_json = valid.fill_null(value=False)
-        found = _query(_only(lines, is_json), query, json)
-    found.columns = list(FIELDS)
-    return found, is_json
+        found = _query(lines, query.format(f"try({taken})"), json)
+    found.columns = [*FIELDS, "is_object"]
+    return found.drop("is_object"), found.get_column("is_object")
 
 
 def _wrong_type(found: pl.DataFrame, lines: pl.Series, json: JsonReader) -> pl.Series:
