@@ -14,7 +14,7 @@ from polars import selectors
 from populace.errors import ArchiveError, PopulaceError
 from populace.events.jsontext import JsonReader
 from populace.events.layouts import LAYOUTS, Layout, LinesLayout, ParquetLayout, paths
-from populace.events.layouts.canonical import ROW, Wanted, is_pattern, exactly
+from populace.events.layouts.canonical import ROW, Wanted, exactly, is_pattern
 from populace.events.layouts.typed import encodable
 from populace.lake.objects import Store
 from populace.space import lines
