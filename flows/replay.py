@@ -25,7 +25,9 @@ def replay(
     names = sources(space, definitions, source)
     days = {"since": since and since.isoformat(), "until": until and until.isoformat()}
     drop_removed(space, definitions)
-    surveyed = {name: survey_archive.submit(space, name, moment, definitions) for name in names}
+    surveyed = {
+        name: survey_archive.submit(space, name, moment, definitions, is_limited=bool(since or until)) for name in names
+    }
     for future in surveyed.values():
         future.wait()
     replayed = [

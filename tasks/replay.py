@@ -14,7 +14,13 @@ from tasks.watching import Watch
 
 
 @task(task_run_name="survey-{source}", retries=2, retry_delay_seconds=[2, 10], retry_condition_fn=report.is_transient)
-def survey_archive(space: str, source: str, as_of: datetime, definitions: str) -> int:
+def survey_archive(
+    space: str,
+    source: str,
+    as_of: datetime,
+    definitions: str,
+    is_limited: bool = False,  # noqa: FBT001, Prefect passes parameters by name
+) -> int:
     """Look at what a source's archive holds; returns how many objects are to be read."""
     opening = opened(space, definitions)
     try:
@@ -23,7 +29,7 @@ def survey_archive(space: str, source: str, as_of: datetime, definitions: str) -
         replay.doubt(opening, _survey(opening, source, as_of))
         raise
     survey = _survey(opening, source, as_of)
-    replay.begin(opening, survey)
+    replay.begin(opening, survey, is_limited=is_limited)
     get_run_logger().info("%s: %d objects to read, %d parts to drop", source, len(survey.todo), len(survey.stale))
     return len(survey.todo)
 

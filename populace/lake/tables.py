@@ -22,6 +22,8 @@ ENVELOPE = {
 JSON = ":json"
 REST = "_rest"
 LONGEST_NAME = 120
+SIDE_TABLES = ("sightings", "identifiers", "custom_traits", "links")
+KINDS = ("events", *SIDE_TABLES, "quarantine", "copies")  # the folders that hold what parts are made of
 FEW = "events/@few"  # the events of names too rare for objects of their own; no name has this folder
 
 # Small row groups, where a reader looks for a name or for ids and the statistics say where they cannot be.

@@ -21,7 +21,6 @@ from populace.space.reading import Chunk
 
 WORKERS = 2  # parts in work together; both cores, and what one part holds in memory twice
 WRITERS = 8  # tables of a part written together; on S3 the time goes into waiting
-SIDE_TABLES = ("sightings", "identifiers", "custom_traits", "links")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +82,8 @@ class Maker:
         fingerprint = ledger.fingerprint([self.survey.rules, self.survey.since, made_of])
         return f"{parts.first_day(draft.checked)}-{fingerprint[:10]}"
 
-    def make(self, part: str, draft: Draft, kept: pl.Series, claims: Claims) -> None:
+    def make(self, part: str, draft: Draft, kept: pl.Series, claims: Claims) -> set[str]:
+        """Write the tables of a part, and then its entry; returns where the tables lie."""
         with self.json() as json:
             made = parts.tables(draft.checked, kept, self.source, self.rules, json)
         ledger.forget(self.space.lake, self.source, part)
@@ -92,6 +92,7 @@ class Maker:
         entry = _entry(self.survey, part, draft, kept, made, outputs)
         ledger.record(self.space.lake, self.source, entry)
         claims.settled(copies.name(self.source, part))
+        return {each["path"] for each in outputs}
 
 
 def _write(
@@ -99,7 +100,7 @@ def _write(
 ) -> list[dict]:
     """Every table that has rows; the ledger says which there are."""
     named: list[tuple[str, str | None, pl.DataFrame]] = [("events", name, each) for name, each in made.events.items()]
-    named += [(kind, None, getattr(made, kind)) for kind in SIDE_TABLES]
+    named += [(kind, None, getattr(made, kind)) for kind in tables.SIDE_TABLES]
     named += [("few", None, made.few), ("quarantine", None, quarantine), ("copies", None, mine)]
     with ThreadPoolExecutor(WRITERS) as pool:
         written = [pool.submit(_write_one, space, source, part, *each) for each in named if not each[2].is_empty()]

@@ -4,6 +4,7 @@ A part is checked, then claims its messages, then is written. Checking and writi
 both cores; claiming happens in order, so that the choice between copies does not depend on chance.
 """
 
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
@@ -14,7 +15,8 @@ import polars as pl
 
 from populace.errors import ArchiveError, PopulaceError
 from populace.events.layouts import LAYOUTS
-from populace.lake import ledger
+from populace.events.parts import UNDATED
+from populace.lake import ledger, tables
 from populace.lake.messages import Messages
 from populace.space import copies
 from populace.space.archive import Stretch, Survey
@@ -47,8 +49,11 @@ Progress = Callable[[Step], None]
 # --- before the parts -------------------------------------------------------------------------------
 
 
-def begin(space: OpenSpace, survey: Survey) -> None:
-    """Mark the source as running where there is something to do, and drop parts that are stale or outgrown."""
+def begin(space: OpenSpace, survey: Survey, *, is_limited: bool = False) -> None:
+    """Mark the source as running where there is something to do, and drop parts that are stale or outgrown.
+
+    Outgrown parts stay if the replay `is_limited`, that is told to leave days out, for theirs may be among them.
+    """
     source = survey.source.name
     is_due = survey.todo or survey.stale or not is_complete(space, source)
     if is_due:
@@ -56,13 +61,15 @@ def begin(space: OpenSpace, survey: Survey) -> None:
         # After a stop half-way, and when parts go, copies elsewhere may be missing or twice: then all are looked at.
         is_as_left = before.get("status") == "complete" and before.get("among") == space.source_names
         unsettled = EVERYWHERE if before and (survey.stale or not is_as_left) else None
-        ledger.write_summary(space.lake, source, _running(survey, unsettled))
-    for part in (*survey.stale, *survey.outgrown) if is_due else ():
+        was_stopped = before.get("status") == "running" or bool(before.get("stopped"))
+        ledger.write_summary(space.lake, source, _running(survey, unsettled, was_stopped=was_stopped))
+    for part in (*survey.stale, *(() if is_limited else survey.outgrown)) if is_due else ():
         _discard(space, source, part)
 
 
-def _running(survey: Survey, unsettled: str | None) -> dict:
-    return {"status": "running", "since": survey.since, "unsettled": unsettled, "pending": survey.pending}
+def _running(survey: Survey, unsettled: str | None, *, was_stopped: bool) -> dict:
+    of_stop = {"stopped": True} if was_stopped else {}  # until what it left behind is swept
+    return {"status": "running", "since": survey.since, "unsettled": unsettled, "pending": survey.pending} | of_stop
 
 
 def doubt(space: OpenSpace, survey: Survey) -> None:
@@ -139,12 +146,10 @@ def _index(space: OpenSpace) -> Iterator[Messages]:
 def _in_order(read: Iterable[Chunk], maker: "Maker", claims: Claims, tracker: "_Tracker") -> None:
     """Check and make parts beside each other, and let them claim their messages one after the other."""
     checking: deque[Future[Draft]] = deque()
-    making: deque[Future[None]] = deque()
+    making: deque[Future[set[str]]] = deque()
 
     def advance() -> None:
         draft = checking.popleft().result()
-        while len(making) >= WORKERS:
-            making.popleft().result()
         part = maker.named(draft)
         kept = claims.claim(copies.name(maker.source, part), maker.source, draft.checked.copies)
         making.append(maker.pool.submit(maker.make, part, draft, kept, claims))
@@ -155,8 +160,10 @@ def _in_order(read: Iterable[Chunk], maker: "Maker", claims: Claims, tracker: "_
 
     for begun in map(check, read):  # which, unlike a loop over chunks, holds on to none
         checking.append(begun)
-        if len(checking) >= WORKERS:
+        if len(checking) > 1:
             advance()
+        while len(checking) + len(making) > WORKERS:  # as many in memory, and the one that is read meanwhile
+            making.popleft().result()
     while checking:
         advance()
     for future in making:
@@ -215,6 +222,7 @@ def _make_again(space: OpenSpace, claims: Claims, part: Part) -> None:
     entry = ledger.entry(space.lake, source, name)
     assert entry is not None, "a part with copies has an entry"
     owner = space.source(source)
+    before = {each["path"] for each in entry["outputs"]}
     stretches = [
         Stretch(each["path"], each["digest"], each["size"], None, each["start"], each["stop"])
         for each in entry["objects"]
@@ -231,7 +239,9 @@ def _make_again(space: OpenSpace, claims: Claims, part: Part) -> None:
         draft = other.check(chunk)
         mine = draft.checked.copies
         rivals = copies.of_messages(space.lake, claims.index, part, mine.get_column("message_id"))
-        other.make(name, draft, copies.prevails(mine, source, rivals), claims)
+        after = other.make(name, draft, copies.prevails(mine, source, rivals), claims)
+    for path in before - after:  # a table that has lost its last row
+        space.lake.delete(path)
 
 
 # --- after the parts --------------------------------------------------------------------------------
@@ -246,8 +256,19 @@ def drop_removed(space: OpenSpace) -> list[str]:
     for name in removed:
         for part in ledger.entries(space.lake, name):
             _discard(space, name, part)
+        _sweep(space, name)
         ledger.drop(space.lake, name)
     return removed
+
+
+def _sweep(space: OpenSpace, source: str) -> None:
+    """Delete what no part of a source has: what a stop left, between writing or forgetting a part and its tables."""
+    named = {each["path"] for part in ledger.entries(space.lake, source).values() for each in part["outputs"]}
+    own = re.compile(rf"(?:.*/)?{re.escape(source)}-(?:\d{{4}}-\d\d-\d\d|{UNDATED})-[0-9a-f]{{10}}\.parquet")
+    for kind in tables.KINDS:
+        for each in space.lake.list(f"{kind}/"):
+            if own.fullmatch(each.path) and each.path not in named:
+                space.lake.delete(each.path)
 
 
 def finish(space: OpenSpace, survey: Survey) -> dict:
@@ -257,6 +278,8 @@ def finish(space: OpenSpace, survey: Survey) -> dict:
         return {"status": "pending", "since": survey.since, "parts": {}, "days": {}, "rows": ledger.total([])}
     if is_complete(space, survey.source.name) or before["status"] == UNREADABLE:
         return before
+    if before.get("stopped"):
+        _sweep(space, survey.source.name)
     failed, unsettled = before.get("failed", []), before.get("unsettled")
     status = "failed" if failed else "running" if survey.todo or unsettled else "complete"
     return _sum_up(space, survey, status, {"failed": failed, "unsettled": unsettled})

@@ -172,11 +172,23 @@ def tried(changed, tmp_path_factory, at):
 def test_stopped_before_any_write(changed, expected, tmp_path):
     everything, writes = expected
     moments = range(0, writes, max(1, writes // TRIES))
-    wrong = {at for at in moments if attempt(changed, tmp_path / "lake", at)[0] != everything}
+    wrong = {at for at in moments if attempt(changed, tmp_path / "lake", at) != (everything, set())}
     assert wrong == set()
+
+
+@pytest.mark.parametrize("at", [5, 25, 60, 65, 70])
+def test_nothing_is_left_over_where_the_archive_changes_after_a_stop(changed, tmp_path, at):
+    folder = tmp_path / "lake"
+    shutil.copytree(changed, folder)
+    assert stopped(folder, at)
+    (folder / "archive/web/large.parquet").unlink()
+    put(folder, "web", "more", copy("zz", "zz"))
+    put(folder, "app", "2", copy("a2", "changed"))
+    published(folder)
+    assert leftovers(folder) == set()
 
 
 def test_stopped_again_and_again(changed, expected, tmp_path):
     everything, writes = expected
     for step in (5, 17):
-        assert attempt(changed, tmp_path / "lake", *range(3, writes, step))[0] == everything
+        assert attempt(changed, tmp_path / "lake", *range(3, writes, step)) == (everything, set())

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from populace.lake import ledger, messages
-from populace.space import archive, reading
+from populace.space import archive, reading, replay
 from tests import driving
 from tests.lakes import Lake, copy
 from tests.slicing import NOON
+from tests.tables import AS_OF
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
@@ -219,6 +220,31 @@ def test_small_parts_are_made_again_as_one_once_there_are_many(tmp_path, monkeyp
     assert found["days"] == expected["days"]
     assert found["slices"] == expected["slices"]
     assert lake.kept() == whole.kept()
+
+
+def test_a_replay_of_some_days_alone_leaves_small_parts_as_they_are(tmp_path, monkeypatch):
+    monkeypatch.setattr(archive, "TOGETHER", 4)
+    lake = Lake(tmp_path)
+    for number in range(archive.TOGETHER):
+        lake.put(f"{number}", copy(f"m{number}", f"{number}"))
+        lake.replay()
+    lake.put("new", copy("new", "new"))
+    space = lake.space
+    archive.look(space, space.source("web"))
+    replay.begin(space, driving.survey(space, space.source("web"), AS_OF), is_limited=True)
+    assert len(lake.parts()) == archive.TOGETHER
+    due = driving.survey(space, space.source("web"), AS_OF)
+    assert [each.path for each in due.todo] == ["new.parquet"]
+
+
+def test_a_source_that_goes_leaves_nothing(tmp_path):
+    lake = Lake(tmp_path)
+    lake.put("1", copy("m1", "1"))
+    lake.replay()
+    (part,) = lake.parts()
+    ledger.forget(lake.space.lake, "web", part)  # as a stop would, before its tables are deleted
+    replay.drop_removed(driving.space_in(tmp_path, sources=()))
+    assert [each.path for each in lake.space.lake.list() if "web" in each.path] == []
 
 
 def test_parts_are_made_again_together_only_when_something_is_to_be_done_anyway(tmp_path, monkeypatch):
