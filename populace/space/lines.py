@@ -1,6 +1,7 @@
 """Lines of a text object, compressed or not, a bounded number at a time and whatever is in them."""
 
 import gzip
+import io
 from collections.abc import Iterator
 from typing import IO, cast
 
@@ -23,6 +24,10 @@ LINE_END = ord("\n")
 MOST_LINES = 1 << 32  # which a row's number can count
 TOGETHER = 256  # lines that are looked at one by one where one of them is no UTF-8
 
+Bytes = NDArray[np.uint8]
+Ends = NDArray[np.int64]
+EMPTY, NO_ENDS = np.empty(0, np.uint8), np.empty(0, np.int64)
+
 LINES = {ROW: pl.UInt32, "line": pl.String, "reason": pl.String, "bytes": pl.String}
 """`line` is null where its bytes are no UTF-8 or too many: `reason` then says so, and `bytes` shows them."""
 
@@ -37,8 +42,8 @@ def frames(file: IO[bytes], where: str) -> Iterator[pl.DataFrame]:
     """
     with file:
         at = 0
-        for data, is_whole in _complete(_blocks(file, where)):
-            found, count = _split(data, at) if is_whole else (_too_long(data, at), 1)
+        for content, ends in _cut(file, where):
+            found, count = _split(content, ends, at) if ends.size else (_too_long(content, at), 1)
             at += count
             if at > MOST_LINES:
                 message = f"{where}: has more than {MOST_LINES:,} lines; split it into several files"
@@ -48,55 +53,60 @@ def frames(file: IO[bytes], where: str) -> Iterator[pl.DataFrame]:
             yield pl.DataFrame(schema=LINES)  # an object without a byte has been read, too
 
 
-def _blocks(file: IO[bytes], where: str) -> Iterator[bytes]:
+def _cut(file: IO[bytes], where: str) -> Iterator[tuple[Bytes, Ends]]:
+    """Whole lines, with where each ends; or the beginning of a line that is too long, with no end."""
+    rest, is_skipping = EMPTY, False
+    plain = _plain(file)
+    while (content := _more(plain, rest, where)).size > rest.size:
+        ends = np.flatnonzero(content == LINE_END) + 1
+        if is_skipping:
+            behind = ends[0] if ends.size else content.size
+            content, is_skipping = content[behind:], not ends.size
+            ends = ends[1:] - behind
+        last = ends[-1] if ends.size else 0
+        if last:
+            yield content[:last], ends
+        rest = content[last:]
+        if rest.size > LONGEST_LINE:
+            yield rest[:SHOWN], NO_ENDS
+            rest, is_skipping = EMPTY, True
+    if rest.size:
+        yield rest, np.array([rest.size])
+
+
+def _plain(file: IO[bytes]) -> io.BufferedIOBase:
     """The content, decompressed if it begins like gzip, whatever the object is called (E-64)."""
     magic = file.read(2)
     file.seek(0)
-    plain = cast(IO[bytes], igzip.IGzipFile(fileobj=file)) if magic == GZIP else file
+    return cast(io.BufferedIOBase, igzip.IGzipFile(fileobj=file) if magic == GZIP else file)
+
+
+def _more(plain: io.BufferedIOBase, rest: Bytes, where: str) -> Bytes:
+    """What was left over, and as much of the content behind it as there is, up to `BLOCK`."""
+    # Of Arrow's memory, which gives back what is done with; large blocks of Python's own leave holes.
+    content = np.frombuffer(pa.allocate_buffer(rest.size + BLOCK), np.uint8)
+    content[: rest.size] = rest
+    size, view = rest.size, content.data
     try:
-        while block := plain.read(BLOCK):
-            yield block
+        while size < content.size and (count := plain.readinto(view[size:])):
+            size += count
     except (EOFError, gzip.BadGzipFile, CORRUPT) as cause:
         message = f"{where}: cannot be decompressed, is it cut short? Put the whole file there again ({cause})"
         raise ArchiveError(message) from cause
+    return content if size == content.size else content[:size].copy()
 
 
-def _complete(blocks: Iterator[bytes]) -> Iterator[tuple[bytes, bool]]:
-    """Blocks cut behind a line's end, and True; or the beginning of a line that is too long, and False."""
-    rest, is_skipping = b"", False
-    for block in blocks:
-        if is_skipping:
-            cut = block.find(b"\n") + 1
-            if not cut:
-                continue
-            block, is_skipping = block[cut:], False
-        rest += block
-        cut = rest.rfind(b"\n") + 1
-        if cut:
-            yield rest[:cut], True
-            rest = rest[cut:]
-        if len(rest) > LONGEST_LINE:
-            yield rest[:SHOWN], False
-            rest, is_skipping = b"", True
-    if rest:
-        yield rest, True
-
-
-def _split(data: bytes, first: int) -> tuple[pl.DataFrame, int]:
+def _split(content: Bytes, ends: Ends, first: int) -> tuple[pl.DataFrame, int]:
     """Lines that hold anything, and how many there are with those that do not."""
-    content = np.frombuffer(data, np.uint8)
-    ends = np.flatnonzero(content == LINE_END) + 1
-    if not data.endswith(b"\n"):
-        ends = np.append(ends, len(data))
     offsets = np.concatenate([[0], ends]).astype(np.int64)
-    buffers = [None, pa.py_buffer(offsets.tobytes()), pa.py_buffer(data)]
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(content)]
     raw = pa.Array.from_buffers(pa.large_binary(), len(ends), buffers)
     numbers = np.arange(first, first + len(ends), dtype=np.int64)
     is_full = content[offsets[:-1]] != LINE_END
     if not is_full.all():
         raw, numbers = raw.filter(pa.array(is_full)), numbers[is_full]
     found = _decoded(raw, numbers)
-    return _without_long(found) if len(data) > LONGEST_LINE else found, len(ends)
+    return _without_long(found) if content.size > LONGEST_LINE else found, len(ends)
 
 
 def _without_blank(found: pl.DataFrame) -> pl.DataFrame:
@@ -141,6 +151,6 @@ def _without_long(found: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _too_long(beginning: bytes, at: int) -> pl.DataFrame:
-    shown = beginning.decode(errors="backslashreplace") + "…"
+def _too_long(beginning: Bytes, at: int) -> pl.DataFrame:
+    shown = beginning.tobytes().decode(errors="backslashreplace") + "…"
     return pl.DataFrame([(at, None, "line_too_long", shown)], schema=LINES, orient="row")

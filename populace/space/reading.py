@@ -22,7 +22,7 @@ from populace.space.archive import TIERS, Stretch
 from populace.space.parquet import FILE, READABLE, Parquet
 
 MOST_ROWS: int = 262_144  # of a part; more would cost memory, fewer would cost objects and the fixed price of a part
-MOST_BYTES: int = 1 << 28  # of the columns of a part
+MOST_BYTES: int = 1 << 27  # of what is read for a part; a replay holds some fourteen times as much at its worst
 STEPS = 4  # in which a part is gathered: what is read ahead of it is not a part, but a step
 WHOLE = 1 << 26  # objects up to this size are fetched at once
 NEVER = 1 << 32  # more rows than an object has
