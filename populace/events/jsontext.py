@@ -51,6 +51,7 @@ class JsonReader:
                 "threads": 1,  # parts are read beside each other, each by a reader of its own
             }
         )
+        self.connection.execute("set enable_progress_bar = false")  # which it would write to a terminal in use
 
     def __enter__(self) -> Self:
         return self
