@@ -19,7 +19,6 @@ from populace.events.tables import event_tables, table_name
 
 FORMAT = 2  # of the tables below; raising it makes everything replay again
 
-POSITION = "@row"  # where a row stands in its object; a name that no archive's column has
 UNDATED = "undated"
 ENVELOPE = ("message_id", "timestamp", "received_at", "source", "sighting")
 EVENT_ORDER = identifiers.EVENT_ORDER

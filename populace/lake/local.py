@@ -15,13 +15,14 @@ from populace.lake.store import READ_AHEAD, Object
 
 DRAFT = re.compile(r"\.[0-9a-f]{32}")
 DRAFT_SECONDS = 86_400  # after which nobody can still be writing it
+ESCAPED = str.maketrans({each: f"%{ord(each):02X}" for each in " #%?"})
 
 
 class LocalStore:
     """Objects as files below a folder; what begins with a dot is no object."""
 
     def __init__(self, folder: str, error: type[PopulaceError]) -> None:
-        self.root = f"file://{folder}"
+        self.root = f"file://{folder.translate(ESCAPED)}"
         self.folder = Path(folder)
         self.error = error
         self.options: dict[str, str] = {}

@@ -47,6 +47,9 @@ def open_store(uri: str, storage: Storage, error: type[PopulaceError] = LakeErro
         What to raise when the store fails: an archive and a lake fail differently.
     """
     parts = urlsplit(uri)
+    if parts.query or parts.fragment:
+        message = f"{uri}: `?` and `#` have a meaning of their own here; write %3F and %23 if a folder is called so"
+        raise error(message)
     if parts.scheme == "file":
         return LocalStore(unquote(parts.path), error)
     if parts.scheme == "s3" and parts.netloc:

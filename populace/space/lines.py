@@ -33,7 +33,7 @@ LINES = {ROW: pl.UInt32, "line": pl.String, "reason": pl.String, "bytes": pl.Str
 
 
 def frames(file: IO[bytes], where: str) -> Iterator[pl.DataFrame]:
-    """The lines of an object as frames of `LINES`; empty lines are no rows, and count in `@row`.
+    """The lines of an object as frames of `LINES`; empty lines are no rows, and count in `ROW`.
 
     Raises
     ------
@@ -91,7 +91,9 @@ def _more(plain: io.BufferedIOBase, rest: Bytes, where: str) -> Bytes:
         while size < content.size and (count := plain.readinto(view[size:])):
             size += count
     except (EOFError, gzip.BadGzipFile, CORRUPT) as cause:
-        message = f"{where}: cannot be decompressed, is it cut short? Put the whole file there again ({cause})"
+        message = (
+            f"{where}: cannot be decompressed, is it cut short? Put the whole file there again, or remove it ({cause})"
+        )
         raise ArchiveError(message) from cause
     return content if size == content.size else content[:size].copy()
 

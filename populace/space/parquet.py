@@ -18,12 +18,12 @@ from populace.space.archive import Stretch
 BUFFER = 1 << 22  # bytes of each column chunk of a large object that are fetched together
 PAGE_ROWS, PAGE_BYTES, PROBED = 65_536, 1 << 27, 256
 MOST_CELLS = 1 << 25  # read at once of an object, however small: equal values take no room in Parquet
-FILE = "@file"
+FILE = "\ufdd0file"
 READABLE = (PolarsError, PanicException, OSError, ValueError, pa.ArrowException)  # polars panics at some damaged pages
 
 
 class Parquet:
-    """Reads Parquet objects of one layout, with all their columns, and `@row`."""
+    """Reads Parquet objects of one layout, with all their columns, and `ROW`."""
 
     def __init__(self, store: Store, layout: Layout, wanted: Wanted) -> None:
         self.store = store

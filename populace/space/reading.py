@@ -33,7 +33,7 @@ RAW = LAYOUTS["raw"]
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Rows of one object as they were read: Parquet columns, or lines; `@row` says where each stands."""
+    """Rows of one object as they were read: Parquet columns, or lines; `ROW` says where each stands."""
 
     stretch: Stretch
     rows: pl.DataFrame

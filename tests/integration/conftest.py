@@ -225,8 +225,15 @@ class PrefectServer:
     folder: Path
 
     def call(self, method: str, path: str, content: Any = None) -> Any:
-        """The answer of the API; a refusal fails the test with the server's words."""
-        answer = httpx.request(method, f"{self.api_url}{path}", json=content, timeout=30, trust_env=False)
+        """The answer of the API; a refusal fails the test with the server's words.
+
+        A server that is too busy for its database says 503, and is asked again, as Prefect's own client does.
+        """
+        for _ in range(5):
+            answer = httpx.request(method, f"{self.api_url}{path}", json=content, timeout=30, trust_env=False)
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                break
+            time.sleep(2)
         assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text[:500]}"
         return answer.json()
 

@@ -254,7 +254,7 @@ def test_a_column_of_a_flattened_archive_may_have_any_name(tmp_path, cut, layout
 
 FLATTENED = {
     "segment_lake": ("properties_", "message_id", "data/x/segment_type=e_x/day=2024-03-01/a", ()),
-    "warehouse": ("", "id", "e_x", ("event", "timestamp", "received_at", "__", "@row")),  # what is no property there
+    "warehouse": ("", "id", "e_x", ("event", "timestamp", "received_at", "__")),  # what is no property there
 }
 
 

@@ -11,7 +11,7 @@ import pytest
 from populace.errors import ArchiveError
 from populace.events.jsontext import JsonReader
 from populace.events.layouts import LAYOUTS, Wanted
-from populace.events.layouts.canonical import COLUMNS
+from populace.events.layouts.canonical import COLUMNS, ROW
 
 NOON = datetime(2024, 3, 1, 12, tzinfo=UTC)
 MIDNIGHT = datetime(2024, 3, 1, tzinfo=UTC)
@@ -28,7 +28,7 @@ def reader():
 def parquet(layout, path, *rows, wanted=(), **columns):
     """The canonical rows of a Parquet object, as dicts without what is null."""
     frame = pl.DataFrame(list(rows)) if rows else pl.DataFrame(columns)
-    frame = frame.with_row_index("@row")
+    frame = frame.with_row_index(ROW)
     found = frame.select(LAYOUTS[layout].columns(frame.schema, path, Wanted(frozenset(wanted))))
     return [{name: value for name, value in row.items() if value is not None} for row in found.iter_rows(named=True)]
 
@@ -37,7 +37,7 @@ def lines(reader, *texts, layout="segment_json", path="x.gz", reasons=None):
     """The canonical rows of lines, as dicts without what is null."""
     frame = pl.DataFrame(
         {"line": texts, "reason": reasons or [None] * len(texts)}, schema={"line": pl.String, "reason": pl.String}
-    ).with_row_index("@row")
+    ).with_row_index(ROW)
     found = LAYOUTS[layout].rows(frame, path, reader)
     return [{name: value for name, value in row.items() if value is not None} for row in found.iter_rows(named=True)]
 
@@ -218,7 +218,7 @@ def test_e81_instants_may_be_of_type_null(name):
 
 
 def test_e81_the_canonical_columns_stand_first_and_json_text_behind():
-    frame = pl.DataFrame({"message_id": ["m"], "type": ["track"], "timestamp": [NOON]}).with_row_index("@row", 7)
+    frame = pl.DataFrame({"message_id": ["m"], "type": ["track"], "timestamp": [NOON]}).with_row_index(ROW, 7)
     found = frame.select(LAYOUTS["raw"].columns(frame.schema, "x.parquet", Wanted()))
     assert tuple(found.columns) == (*COLUMNS, "properties", "traits", "context")
     assert found.schema["row"] == pl.UInt32
@@ -235,8 +235,16 @@ def test_e51_raw_ids_may_be_whole_numbers():
     assert (found[0]["message_id"], found[0]["user_id"]) == ("1", "-7")
 
 
+@pytest.mark.parametrize("dtype", [pl.Categorical(), pl.Enum(["track", "{}"])], ids=["Categorical", "Enum"])
+def test_e81_dictionaries_are_text(dtype):
+    frame = pl.DataFrame({"message_id": ["m"], "type": ["track"], "timestamp": [NOON], "properties": ["{}"]})
+    texts = frame.with_columns(pl.col("type", "properties").cast(dtype)).with_row_index(ROW)
+    found = texts.select(LAYOUTS["raw"].columns(texts.schema, "x.parquet", Wanted()))
+    assert found.select("type", "properties").rows() == [("track", "{}")]
+
+
 def test_e81_a_column_of_type_null_stays_among_those_that_are_needed():
-    schema = {"@row": pl.UInt32(), "message_id": pl.Null(), "type": pl.String(), "timestamp": pl.Null()}
+    schema = {ROW: pl.UInt32(), "message_id": pl.Null(), "type": pl.String(), "timestamp": pl.Null()}
     found = LAYOUTS["raw"].columns(schema, "x.parquet", Wanted())
     assert {name for each in found for name in each.meta.root_names()} == set(schema)
 
@@ -279,13 +287,13 @@ def test_e60_a_line_is_a_call(reader):
 
 def test_e60_rows_stand_in_the_order_of_lines(reader):
     frame = pl.DataFrame({"line": [call(messageId=f"m{n}") for n in range(5_000)], "reason": None})
-    found = LAYOUTS["segment_json"].rows(frame.with_row_index("@row", 7), "x.gz", reader)
+    found = LAYOUTS["segment_json"].rows(frame.with_row_index(ROW, 7), "x.gz", reader)
     assert found["message_id"].to_list() == [f"m{n}" for n in range(5_000)]
     assert found["row"].to_list() == list(range(7, 5_007))
 
 
 def test_e60_no_lines_are_no_rows_of_the_same_columns(reader):
-    frame = pl.DataFrame(schema={"@row": pl.UInt32, "line": pl.String, "reason": pl.String})
+    frame = pl.DataFrame(schema={ROW: pl.UInt32, "line": pl.String, "reason": pl.String})
     found = LAYOUTS["segment_json"].rows(frame, "x.gz", reader)
     assert tuple(found.columns) == (*COLUMNS, "properties", "traits", "context", "name", "category")
     assert found.height == 0
@@ -460,7 +468,7 @@ def mutated(chance):
 @pytest.mark.parametrize("layout", ["segment_json", "rudderstack_json"])
 def test_e50_whatever_happened_to_lines_each_gives_one_row(layout, reader):
     chance = random.Random(20240301)
-    frame = pl.DataFrame({"line": [mutated(chance) for _ in range(2_000)]}).with_row_index("@row")
+    frame = pl.DataFrame({"line": [mutated(chance) for _ in range(2_000)]}).with_row_index(ROW)
     frame = frame.with_columns(reason=pl.lit(None, dtype=pl.String))
     found = LAYOUTS[layout].rows(frame, DAY, reader)
     assert found["row"].to_list() == list(range(2_000))
@@ -616,7 +624,7 @@ def test_e51_e75_ids_whose_type_was_inferred_are_text(values, expected):
 )
 def test_e74_e91_a_column_has_one_of_four_types_or_is_json(values, dtype, expected):
     frame = pl.DataFrame({"properties_x": pl.Series(values, dtype=dtype)}).with_columns(message_id=pl.lit("m"))
-    frame = frame.with_row_index("@row")
+    frame = frame.with_row_index(ROW)
     found = frame.select(LAYOUTS["segment_lake"].columns(frame.schema, LAKE, Wanted()))
     assert {name: found[name].to_list() for name in found.columns if name.startswith("p.")} == expected
 

@@ -22,6 +22,24 @@ def store(tmp_path):
     return objects.open_store((tmp_path / "lake").as_uri(), Storage())
 
 
+# --- where a store is -----------------------------------------------------------------------------------------------
+
+
+def test_a_folder_may_be_called_anything_and_its_uri_reads_back(tmp_path):
+    folder = tmp_path / "sp ace#h?q%20é"
+    folder.mkdir()
+    store = objects.open_store(folder.as_uri(), Storage())
+    store.replace("a", b"1")
+    assert (folder / "a").read_bytes() == b"1"
+    assert objects.open_store(store.root, Storage()).read("a") == b"1"
+
+
+@pytest.mark.parametrize("uri", ["file:///a/b#c", "s3://bucket/b?c"])
+def test_what_would_be_cut_off_a_uri_is_refused(uri):
+    with pytest.raises(ArchiveError, match="write %3F and %23"):
+        objects.open_store(uri, Storage(), ArchiveError)
+
+
 # --- a file on a disk -----------------------------------------------------------------------------------------------
 
 

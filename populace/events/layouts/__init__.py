@@ -38,7 +38,7 @@ class ParquetLayout(Layout, Protocol):
     """A layout of Parquet objects."""
 
     def columns(self, schema: Schema, path: str, wanted: Wanted) -> list[pl.Expr]:
-        """The canonical columns as expressions over the file's columns and `@row`.
+        """The canonical columns as expressions over the file's columns and `ROW`.
 
         Raises
         ------
@@ -56,7 +56,7 @@ class LinesLayout(Layout, Protocol):
         Parameters
         ----------
         lines
-            (@row: u32, line: str, null where it cannot be read; reason: str, the code of why, else null).
+            (ROW: u32, line: str, null where it cannot be read; reason: str, the code of why, else null).
         """
 
 

@@ -12,7 +12,7 @@ from polars import selectors
 
 from populace.events.layouts.instants import NAMES as INSTANTS
 
-ROW = "@row"  # where a row stands in its object; a name that no archive's column has
+ROW = "\ufdd0row"  # where a row stands in its object; begins with what Unicode keeps for a program's own use
 TEXTS = ("message_id", "type", "event", "user_id", "anonymous_id", "group_id", "previous_id")
 JSONS = ("properties", "traits", "context")
 COLUMNS = ("row", *TEXTS, "timestamp", "received_at", "unreadable", "problem")

@@ -78,7 +78,7 @@ class JsonLines:
         Parameters
         ----------
         lines
-            (@row: u32, line: str, null where it cannot be read; reason: str, the code of why, else null).
+            (ROW: u32, line: str, null where it cannot be read; reason: str, the code of why, else null).
 
         Returns
         -------

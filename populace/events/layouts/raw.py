@@ -13,6 +13,8 @@ from populace.errors import ArchiveError
 from populace.events.layouts import instants
 from populace.events.layouts.canonical import JSONS, TEXTS, Schema, Wanted, no_problem, row, spelled_alike, text
 
+TEXT = (pl.Null, pl.String, pl.Categorical, pl.Enum)  # dictionaries are text, too
+
 
 class Raw:
     """Any Parquet object, in any folder structure: nothing is read from the path."""
@@ -66,7 +68,7 @@ def check(schema: Schema, path: str) -> None:
     instants.check(schema, spelled_alike(schema), path)
     for name in (*TEXTS, *JSONS):
         dtype = schema.get(name, pl.Null())
-        if dtype not in (pl.Null, pl.String) and not (name.endswith("_id") and dtype.is_integer()):
+        if dtype not in TEXT and not (name.endswith("_id") and dtype.is_integer()):
             raise instants.wrong_type(name, dtype, "text", path)
 
 
