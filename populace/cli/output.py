@@ -22,6 +22,7 @@ LOOKS: dict[str, Any] = {
     "pad_edge": False,
 }
 
+MOST_ACROSS = 4  # sources that a table shows beside each other
 SHOWN_PATHS = 5
 
 screen = Console(highlight=False)
@@ -93,14 +94,27 @@ def sources(rows: Iterable[Row]) -> None:
     shown = {"source": "source", "status": "status", "last_event": "last event"}
     shown |= {name: name for name in ("read", "kept", "duplicate", "rejected")}
     table("Sources", [{title: _short(row.get(name)) for name, title in shown.items()} for row in listed])
-    codes = sorted({code for row in listed for code in row["reasons"]})
-    names = [row["source"] for row in listed]
-    rejected = [{"rejected because": code} | {r["source"]: r["reasons"].get(code, 0) for r in listed} for code in codes]
-    if rejected:
-        rejected.append({"rejected because": "all"} | {name: sum(each[name] for each in rejected) for name in names})
-        table("Rejected rows", rejected)
+    wrong = [row for row in listed if row["reasons"]]
+    if wrong:
+        table("Rejected rows", _across(wrong) if len(wrong) <= MOST_ACROSS else _down(wrong))
     for row in listed:
         _unreadable(row["source"], row["failed"])
+
+
+def _across(listed: list[Row]) -> list[Row]:
+    """Rows that were rejected, a line for each reason and a column for each source."""
+    codes = sorted({code for row in listed for code in row["reasons"]})
+    lines = [{"rejected because": code} | {r["source"]: r["reasons"].get(code, 0) for r in listed} for code in codes]
+    return [*lines, {"rejected because": "all"} | {row["source"]: sum(row["reasons"].values()) for row in listed}]
+
+
+def _down(listed: list[Row]) -> list[Row]:
+    """The same where the sources are too many to stand beside each other."""
+    return [
+        {"source": row["source"], "rejected because": code, "rows": count}
+        for row in listed
+        for code, count in sorted(row["reasons"].items())
+    ]
 
 
 def _unreadable(source: str, paths: list[str]) -> None:
