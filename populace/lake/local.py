@@ -80,7 +80,7 @@ class LocalStore:
 
     def digest(self, found: Object) -> str:
         with self._failing(found.path), (self.folder / found.path).open("rb") as file:
-            return hashlib.file_digest(file, "blake2b").hexdigest()[:32]
+            return hashlib.file_digest(file, "sha256").hexdigest()[:32]
 
     @contextmanager
     def _draft(self, path: str, data: bytes) -> Iterator[Path]:
