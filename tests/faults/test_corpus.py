@@ -25,7 +25,7 @@ from populace.lake import ledger
 from populace.lake.objects import scan
 from populace.space import OpenSpace
 from tests import driving
-from tests.faults import judging, mutations
+from tests.faults import judging, mutated_tables, mutations
 
 pytestmark = pytest.mark.faults
 
@@ -91,7 +91,7 @@ def of_lines(corpus: Corpus) -> None:
 
 
 def of_raw(corpus: Corpus) -> None:
-    frame = mutations.raw(SEED, 1_600)
+    frame = mutated_tables.raw(SEED, 1_600)
     for number, part in enumerate(frame.iter_slices(700)):
         name = f"2024/03/0{number + 1}/a.parquet"
         corpus.put_frame(name, part)
@@ -100,7 +100,7 @@ def of_raw(corpus: Corpus) -> None:
 
 def of_tables(corpus: Corpus) -> None:
     layout = corpus.space.source("web").layout
-    for name, frame in mutations.tables(SEED, 24, 60, layout).items():
+    for name, frame in mutated_tables.tables(SEED, 24, 60, layout).items():
         corpus.put_frame(name, frame)
 
 

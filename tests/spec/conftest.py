@@ -1,4 +1,4 @@
-"""What the specifications of definitions, of identity and of parts begin with."""
+"""What the specifications of definitions, layouts, identity and parts begin with."""
 
 import shutil
 from datetime import timedelta
@@ -7,6 +7,7 @@ import pytest
 
 from populace import loading
 from populace.errors import DefinitionError
+from populace.events.jsontext import JsonReader
 from tests.definition_files import SPACE
 from tests.graphs import Graph, calls
 from tests.lakes import Lake, copy
@@ -65,3 +66,10 @@ def lake(prepared, tmp_path):
     """Three parts, one a day: objects a, b and c, which hold message m0, m1 and m2."""
     shutil.copytree(prepared, tmp_path, dirs_exist_ok=True)
     return Lake(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def reader():
+    """Reads JSON for a whole module, for opening one costs as much as reading a small part."""
+    with JsonReader() as opened:
+        yield opened

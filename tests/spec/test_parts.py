@@ -222,12 +222,18 @@ def test_small_parts_are_made_again_as_one_once_there_are_many(tmp_path, monkeyp
     assert lake.kept() == whole.kept()
 
 
-def test_a_replay_of_some_days_alone_leaves_small_parts_as_they_are(tmp_path, monkeypatch):
+def outgrown(folder, monkeypatch):
+    """A lake with as many small parts as are made again together."""
     monkeypatch.setattr(archive, "TOGETHER", 4)
-    lake = Lake(tmp_path)
+    lake = Lake(folder)
     for number in range(archive.TOGETHER):
         lake.put(f"{number}", copy(f"m{number}", f"{number}"))
         lake.replay()
+    return lake
+
+
+def test_a_replay_of_some_days_alone_leaves_small_parts_as_they_are(tmp_path, monkeypatch):
+    lake = outgrown(tmp_path, monkeypatch)
     lake.put("new", copy("new", "new"))
     space = lake.space
     archive.look(space, space.source("web"))
@@ -241,17 +247,13 @@ def test_a_source_that_goes_leaves_nothing(tmp_path):
     lake = Lake(tmp_path)
     lake.put("1", copy("m1", "1"))
     lake.replay()
-    (part,) = lake.parts()
+    (part,) = ledger.entries(lake.space.lake, "web")
     ledger.forget(lake.space.lake, "web", part)  # as a stop would, before its tables are deleted
     replay.drop_removed(driving.space_in(tmp_path, sources=()))
     assert [each.path for each in lake.space.lake.list() if "web" in each.path] == []
 
 
 def test_parts_are_made_again_together_only_when_something_is_to_be_done_anyway(tmp_path, monkeypatch):
-    monkeypatch.setattr(archive, "TOGETHER", 4)
-    lake = Lake(tmp_path)
-    for number in range(archive.TOGETHER):
-        lake.put(f"{number}", copy(f"m{number}", f"{number}"))
-        lake.replay()
+    lake = outgrown(tmp_path, monkeypatch)
     assert len(lake.parts()) == archive.TOGETHER
     assert lake.touched() == set()
