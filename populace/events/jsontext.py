@@ -79,13 +79,12 @@ class JsonReader:
 
     # --- one column, one list of pointers ---------------------------------------------------------
 
-    def texts(self, objects: pl.Series, pointers: Sequence[str]) -> list[pl.Series]:
-        """For each JSON pointer the values as text: strings without quotes, null for JSON null."""
-        return self._of_all("json_extract_string", objects, pointers)
-
     def values(self, objects: pl.Series, pointers: Sequence[str]) -> list[pl.Series]:
         """For each JSON pointer the values as JSON: strings with quotes, `null` for JSON null."""
-        return self._of_all("json_extract", objects, pointers)
+        if objects.null_count() == objects.len() or not pointers:
+            return [pl.Series(values=[None] * objects.len(), dtype=pl.String) for _ in pointers]
+        rows = _column(objects).with_columns(g=pl.lit(0, dtype=pl.UInt16))
+        return self.pick("json_extract", rows, {0: pointers}).get_columns()
 
     def entries(self, arrays: pl.Series, fields: Sequence[str]) -> pl.Series:
         """JSON arrays as lists of structs of these fields, each as JSON; what is no object has only nulls.
@@ -102,12 +101,6 @@ class JsonReader:
             return pl.DataFrame(schema={"n": pl.UInt32, "name": pl.String, "value": pl.String})
         return self._query(_column(objects).with_row_index("n"), MEMBERS)
 
-    def _of_all(self, function: str, objects: pl.Series, pointers: Sequence[str]) -> list[pl.Series]:
-        if objects.null_count() == objects.len() or not pointers:
-            return [pl.Series(values=[None] * objects.len(), dtype=pl.String) for _ in pointers]
-        rows = _column(objects).with_columns(g=pl.lit(0, dtype=pl.UInt16))
-        return self.pick(function, rows, {0: pointers}).get_columns()
-
     # --- many groups at once ------------------------------------------------------------------------
 
     def pick(self, function: str, rows: pl.DataFrame, asked: Asked) -> pl.DataFrame:
@@ -116,7 +109,7 @@ class JsonReader:
         Parameters
         ----------
         function
-            `json_extract_string`, `json_extract`: see `texts`, `values`.
+            `json_extract`: see `values`.
         rows
             (g: u16, j: JSON objects or null).
 

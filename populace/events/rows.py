@@ -83,7 +83,7 @@ def _more_names(objects: pl.Series, most: int, json: JsonReader) -> pl.Series:
 
 def is_empty_text(values: pl.Series) -> pl.Series:
     """True where JSON values are empty or blank text; of `context.groupId` Unify drops an event then (E-13)."""
-    return values.str.contains(r'^"(?:\s|\\[tnrf])*"$').fill_null(value=False)
+    return values.str.contains(r'^"(?:\s|\\[tnrf]|\\u000[bB])*"$').fill_null(value=False)
 
 
 # --- copies -------------------------------------------------------------------------------------------

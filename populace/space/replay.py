@@ -61,10 +61,11 @@ def begin(space: OpenSpace, survey: Survey, *, is_limited: bool = False) -> None
         # After a stop half-way, and when parts go, copies elsewhere may be missing or twice: then all are looked at.
         is_as_left = before.get("status") == "complete" and before.get("among") == space.source_names
         unsettled = EVERYWHERE if before and (survey.stale or not is_as_left) else None
-        was_stopped = before.get("status") == "running" or bool(before.get("stopped"))
+        was_stopped = before.get("status") in ("running", UNREADABLE) or bool(before.get("stopped"))
         ledger.write_summary(space.lake, source, _running(survey, unsettled, was_stopped=was_stopped))
-    for part in (*survey.stale, *(() if is_limited else survey.outgrown)) if is_due else ():
-        _discard(space, source, part)
+        outgrown = () if is_limited else survey.outgrown
+        for part in (*survey.stale, *outgrown):
+            _discard(space, source, part)
 
 
 def _running(survey: Survey, unsettled: str | None, *, was_stopped: bool) -> dict:
