@@ -166,7 +166,11 @@ REJECTED = {
     "context_not_object": [{"context": "x"}, {"context": '{"a":"\\ud800"}'}],
     "too_many_properties": [{"properties": json.dumps(dict.fromkeys(map(str, range(301)), 1))}],
     "too_many_traits": [{"type": "identify", "traits": json.dumps(dict.fromkeys(map(str, range(300)), 1))}],
-    "group_id_empty": [{"context": '{"groupId":""}'}, {"context": '{"groupId":" "}'}],
+    "group_id_empty": [
+        {"context": '{"groupId":""}'},
+        {"context": '{"groupId":" "}'},
+        {"context": '{"groupId":"\\u000b\\t"}'},
+    ],
 }
 
 
