@@ -8,6 +8,7 @@ same set has the same number in every part, on every day, however an archive is 
 import re
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 
 from populace.definitions import Identifier, Identity
@@ -17,6 +18,12 @@ COLUMNS = {"user_id": "user_id", "anonymous_id": "anonymous_id"}
 LONGEST_VALUE = 500  # I-9
 EVENT_ORDER = ("timestamp", "received_at", "message_id")  # E-27
 EXTERNAL_IDS = ("externalIds",)
+KNOWN: dict[str, pl.DataType | type[pl.DataType]] = {
+    "id_type": pl.String,
+    "raw_value": pl.String,
+    "value": pl.String,
+    "order": pl.List(pl.UInt32),
+}
 
 Path = tuple[str, ...]
 Place = tuple[str, Path]
@@ -78,54 +85,55 @@ def number(
     ----------
     rows
         (user_id, anonymous_id: str, timestamp, received_at, message_id, order: u32), many rows; `order`
-        is each row's rank in event order, without gaps.
+        is each row's rank in event order, without gaps, and says below which row is meant.
     found
         For places that hold anything, the value of each row as JSON, null where there is none.
     salt
         Another one gives other numbers.
     """
-    columns = {str(position): series for position, series in enumerate(found.values())}
-    asked = [COLUMNS[each.id_type] for each in rules.identifiers if each.id_type in COLUMNS]
-    wide = rows.select(*asked, "order").with_columns(**columns)
-    # Many rows carry the same values, so only distinct ones are looked at.
-    carriers = wide.group_by(pl.exclude("order")).agg("order").with_row_index("carrier")
-    long = _long(carriers, dict(zip(found, columns, strict=True)), rules, json)
-    known = _numbered(long, salt, json)
-    sets = _sets(known)
-    seen = carriers.select("carrier", "order").join(sets, on="carrier")
-    in_order = rows.select(EVENT_ORDER)[rows.get_column("order").arg_sort()]
-    return Sightings(_identifiers(known, in_order), _sightings(seen, in_order), _of_row(rows, seen))
+    order = rows.get_column("order")
+    in_order = rows.select(EVENT_ORDER)[order.arg_sort()]
+    known = _numbered(_known(rows, found, rules, json), salt, json)
+    carried = known.select("identifier", "check", "order").explode("order")
+    sets = _sets(carried, rows.height)
+    of_row = sets.get_column("sighting").gather(order)
+    return Sightings(_identifiers(known, in_order), _sightings(carried, sets, in_order), of_row)
 
 
-def _long(carriers: pl.DataFrame, columns: dict[Place, str], rules: Identity, json: JsonReader) -> pl.DataFrame:
-    """(carrier, first: u32, id_type, raw_value, value), each identifier of a carrier once.
+def _known(rows: pl.DataFrame, found: dict[Place, pl.Series], rules: Identity, json: JsonReader) -> pl.DataFrame:
+    """(id_type, raw_value, value, order: list[u32]): each identifier as it is written, and the rows that carry it.
 
     Values are normalised (I-8), and none are blank or too long (I-9).
     """
-    least = carriers.with_columns(first=pl.col("order").list.min())
-    listed: list[pl.DataFrame] = []
-    external = _external(least, columns.get(("context", EXTERNAL_IDS)), json)
+    order = rows.get_column("order")
+    listed = [pl.DataFrame(schema=KNOWN)]
+    external = _external(order, found.get(("context", EXTERNAL_IDS)), json)
     for rule in rules.identifiers:
         if rule.id_type in COLUMNS:
-            found = [least.select("carrier", "first", raw_value=COLUMNS[rule.id_type]).drop_nulls()]
+            carried = [_carried(order, rows.get_column(COLUMNS[rule.id_type]))]
         else:
-            found = [_scalars(least, columns[place]) for place in places(rule) if place in columns]
-        found.append(_unquoted(external.filter(type=f'"{rule.id_type}"').select("carrier", "first", raw_value="id")))
-        listed.append(_once([_normalised(each, rule) for each in found if not each.is_empty()]))
-    return pl.concat(listed) if listed else _once([])
+            carried = [_unquoted(_carried(order, found[place])) for place in places(rule) if place in found]
+        carried.append(_unquoted(external.filter(type=f'"{rule.id_type}"').select("order", raw_value="id")))
+        listed.append(_written([each for each in carried if not each.is_empty()], rule))
+    return pl.concat(listed)
 
 
-def _once(found: list[pl.DataFrame]) -> pl.DataFrame:
-    """The identifiers of one type, each of a carrier once though it may stand in several places."""
-    empty = {"carrier": pl.UInt32, "first": pl.UInt32, "id_type": pl.String, "raw_value": pl.String, "value": pl.String}
-    usable = pl.concat([pl.DataFrame(schema=empty), *found]).filter(
-        pl.col("value").str.len_chars().is_between(1, LONGEST_VALUE)
+def _carried(order: pl.Series, values: pl.Series) -> pl.DataFrame:
+    return pl.DataFrame({"order": order, "raw_value": values}).drop_nulls()
+
+
+def _written(carried: list[pl.DataFrame], rule: Identifier) -> pl.DataFrame:
+    """The identifiers of one type, each once a row though it may stand in several places; the first of them counts."""
+    once = pl.concat([pl.DataFrame(schema={"order": pl.UInt32, "raw_value": pl.String}), *carried])
+    if len(carried) > 1:
+        valued = once.with_columns(value=normalised(once.get_column("raw_value"), rule))
+        once = valued.unique(["order", "value"], keep="first", maintain_order=True)
+    # Many rows carry the same values, so only distinct ones are looked at.
+    distinct = once.group_by("raw_value").agg("order")
+    valued = distinct.with_columns(
+        id_type=pl.lit(rule.id_type), value=normalised(distinct.get_column("raw_value"), rule)
     )
-    return usable.unique(["carrier", "value"], keep="first", maintain_order=True) if len(found) > 1 else usable
-
-
-def _scalars(carriers: pl.DataFrame, column: str) -> pl.DataFrame:
-    return _unquoted(carriers.select("carrier", "first", raw_value=column).drop_nulls())
+    return valued.filter(pl.col("value").str.len_chars().is_between(1, LONGEST_VALUE)).select(KNOWN.keys())
 
 
 def _unquoted(found: pl.DataFrame) -> pl.DataFrame:
@@ -139,21 +147,14 @@ def _unquoted(found: pl.DataFrame) -> pl.DataFrame:
     return found.filter(usable).with_columns(raw_value=text)
 
 
-def _external(carriers: pl.DataFrame, column: str | None, json: JsonReader) -> pl.DataFrame:
-    """(carrier, first, id, type), one row per entry of `context.externalIds` of the collection users (E-11, I-5)."""
-    kept = ["carrier", "first", "id", "type"]
-    if column is None:
-        empty = {"carrier": pl.UInt32, "first": pl.UInt32, "id": pl.String, "type": pl.String}
-        return pl.DataFrame(schema=empty)
-    listed = carriers.select("carrier", "first", listed=column).drop_nulls()
-    entries = listed.with_columns(entry=json.entries(listed.get_column("listed"), ("id", "type", "collection")))
+def _external(order: pl.Series, values: pl.Series | None, json: JsonReader) -> pl.DataFrame:
+    """(order, id, type), one row per entry of `context.externalIds` of the collection users (E-11, I-5)."""
+    if values is None:
+        return pl.DataFrame(schema={"order": pl.UInt32, "id": pl.String, "type": pl.String})
+    listed = _carried(order, values)
+    entries = listed.select("order", entry=json.entries(listed.get_column("raw_value"), ("id", "type", "collection")))
     users = entries.drop_nulls("entry").explode("entry").unnest("entry").filter(collection='"users"')
-    return users.select(kept)
-
-
-def _normalised(found: pl.DataFrame, rule: Identifier) -> pl.DataFrame:
-    value = normalised(found.get_column("raw_value"), rule)
-    return found.select("carrier", "first", id_type=pl.lit(rule.id_type), raw_value="raw_value", value=value)
+    return users.select("order", "id", "type")
 
 
 def normalised(raw: pl.Series, rule: Identifier) -> pl.Series:
@@ -167,39 +168,47 @@ def normalised(raw: pl.Series, rule: Identifier) -> pl.Series:
 # --- numbers ----------------------------------------------------------------------------------------
 
 
-def _numbered(long: pl.DataFrame, salt: int, json: JsonReader) -> pl.DataFrame:
-    """`long` with the number of each identifier, a fingerprint of collection, type and value."""
-    texts = long.select(pl.concat_str(pl.lit(f"{salt or ''}users"), "id_type", "value", separator="\0")).to_series()
+def _numbered(known: pl.DataFrame, salt: int, json: JsonReader) -> pl.DataFrame:
+    """`known` with the number of each identifier, a fingerprint of collection, type and value.
+
+    Sorted by it; of an identifier that is written in several ways, the one that was seen first comes first.
+    """
+    texts = known.select(pl.concat_str(pl.lit(f"{salt or ''}users"), "id_type", "value", separator="\0")).to_series()
     low, high = json.digests(texts)
-    return long.with_columns(identifier=low, check=high)
+    return known.with_columns(identifier=low, check=high, first=pl.col("order").list.min()).sort("identifier", "first")
 
 
-def _sets(known: pl.DataFrame) -> pl.DataFrame:
-    """(carrier, sighting, check, ids), one row per carrier.
+def _sets(carried: pl.DataFrame, rows: int) -> pl.DataFrame:
+    """(sighting, check), one row per event, in event order; null where an event carries no identifier.
 
     A set's number is the sum of its identifiers' numbers, which are as good as random, so that sums are, too.
     """
-    # Sorted once, for sorting within each group takes several times as long.
-    ordered = known.select("carrier", "identifier", "check").sort("carrier", "identifier")
-    halves = ordered.with_columns(low=pl.col("identifier").cast(pl.UInt64), high="check")
-    sets = halves.group_by("carrier").agg(pl.col("low", "high").sum(), ids="identifier")
-    number = (pl.col("low") & MASK).cast(pl.Int64)
-    return sets.select("carrier", sighting=number, check="high", ids="ids")
+    at = carried.get_column("order").to_numpy()
+    low, high = np.zeros(rows, np.uint64), np.zeros(rows, np.uint64)
+    np.add.at(low, at, carried.get_column("identifier").to_numpy().view(np.uint64))
+    np.add.at(high, at, carried.get_column("check").to_numpy())
+    carries = np.zeros(rows, bool)
+    carries[at] = True
+    sums = pl.DataFrame({"sighting": (low & np.uint64(MASK)).view(np.int64), "check": high})
+    return sums.select(pl.when(pl.Series(carries)).then(pl.all()))
 
 
 def _identifiers(known: pl.DataFrame, in_order: pl.DataFrame) -> pl.DataFrame:
     """One row per identifier: when it was first seen, and how it was written then."""
     times = in_order.get_column("timestamp")
-    numbered = known.with_row_index("at")
-    firsts = numbered.group_by("identifier").agg(pl.col("at").first(), pl.col("first").min()).sort("identifier")
-    named = known.select("check", "id_type", "value")[firsts.get_column("at")]
-    found = named.with_columns(
-        firsts.get_column("identifier"), first_timestamp=times.gather(firsts.get_column("first"))
+    identifier = known.get_column("identifier")
+    found = known.filter((identifier != identifier.shift()).fill_null(value=True))
+    spelled = found.select("identifier").join(
+        _spelled(known, times), on="identifier", how="left", maintain_order="left"
     )
-    return (
-        found.join(_spelled(known, times), on="identifier", how="left", maintain_order="left")
-        .with_columns(collection=pl.lit("users"))
-        .select("identifier", "check", "collection", "id_type", "value", "raw_value", "first_timestamp")
+    return found.select(
+        "identifier",
+        "check",
+        pl.lit("users").alias("collection"),
+        "id_type",
+        "value",
+        spelled.get_column("raw_value"),
+        times.gather(found.get_column("first")).alias("first_timestamp"),
     )
 
 
@@ -215,22 +224,15 @@ def _spelled(known: pl.DataFrame, times: pl.Series) -> pl.DataFrame:
     return firsts.filter(pl.col("raw_value") != pl.col("value")).select("identifier", "raw_value")
 
 
-def _sightings(seen: pl.DataFrame, in_order: pl.DataFrame) -> pl.DataFrame:
-    """One row per set, as of its least event; several carriers may carry one set."""
-    by_carrier = seen.select("sighting", first=pl.col("order").list.min(), count=pl.col("order").list.len())
-    found = (
-        by_carrier.with_row_index("at")
-        .group_by("sighting")
-        .agg(pl.col("at").first(), pl.col("first").min(), pl.col("count").sum().cast(pl.UInt32))
-    )
-    found = found.sort("sighting")
-    sets = seen.select("check", "ids")[found.get_column("at")]
-    firsts = in_order.select(pl.all().name.prefix("first_"))[found.get_column("first")]
-    return pl.DataFrame([found.get_column("sighting"), *sets, *firsts, found.get_column("count")])
-
-
-def _of_row(rows: pl.DataFrame, seen: pl.DataFrame) -> pl.Series:
-    spread = seen.select("sighting", "order").explode("order")
-    none = pl.repeat(None, rows.height, dtype=pl.Int64, eager=True)
-    in_order = none.scatter(spread.get_column("order"), spread.get_column("sighting"))
-    return in_order.gather(rows.get_column("order")).alias("sighting")
+def _sightings(carried: pl.DataFrame, sets: pl.DataFrame, in_order: pl.DataFrame) -> pl.DataFrame:
+    """One row per set, as of its least event."""
+    seen = sets.with_row_index("first").drop_nulls("sighting")
+    found = seen.group_by("sighting").agg(pl.col("first", "check").first(), count=pl.len()).sort("sighting")
+    first = found.get_column("first")
+    place = pl.repeat(None, in_order.height, dtype=pl.UInt32, eager=True)
+    place = place.scatter(first, pl.int_range(first.len(), dtype=pl.UInt32, eager=True))
+    listed = carried.select("identifier", place=place.gather(carried.get_column("order"))).drop_nulls("place")
+    ids = listed.sort("place", maintain_order=True).group_by("place", maintain_order=True).agg("identifier")
+    firsts = in_order.select(pl.all().name.prefix("first_"))[first]
+    dated = found.select("sighting", "check", ids=ids.get_column("identifier")).hstack(firsts)
+    return dated.hstack([found.get_column("count")])

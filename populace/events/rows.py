@@ -10,6 +10,7 @@ TYPES = ("identify", "track", "page", "screen", "group", "alias")
 LONGEST_MESSAGE_ID = 100
 LONGEST_GROUP_ID = 500
 MOST_PROPERTIES, MOST_TRAITS = 300, 299
+SHORTEST = 5  # bytes of a name and its value
 LAST_DAY = date(2149, 6, 6)  # an instant far off is a broken clock, and days are stored in 16 bits elsewhere
 EPOCH = pl.lit(0).cast(pl.Datetime("us", "UTC"))
 PAYLOAD = (
@@ -42,7 +43,7 @@ def reasons(rows: pl.DataFrame) -> pl.Series:
 
 def _envelope_checks() -> dict[str, pl.Expr]:
     return {
-        "message_id_required": pl.col("message_id").fill_null("") == "",
+        "message_id_required": (pl.col("message_id") == "").fill_null(value=True),
         "message_id_too_long": pl.col("message_id").str.len_chars() > LONGEST_MESSAGE_ID,
         "type_unknown": ~pl.col("type").is_in(TYPES).fill_null(value=False),
         "timestamp_invalid": pl.col("unreadable"),
@@ -57,7 +58,7 @@ def _envelope_checks() -> dict[str, pl.Expr]:
 
 
 def _empty(name: str) -> pl.Expr:
-    return pl.col(name).fill_null("").str.strip_chars() == ""
+    return (pl.col(name).str.strip_chars() == "").fill_null(value=True)
 
 
 # --- what is wrong with JSON ------------------------------------------------------------------------
@@ -73,7 +74,8 @@ def wrong_objects(objects: pl.Series, most: int, json: JsonReader) -> list[pl.Se
 
 def _more_names(objects: pl.Series, most: int, json: JsonReader) -> pl.Series:
     """True where an object has more names than a limit of Unify allows; only those with enough commas are parsed."""
-    full = objects.str.count_matches(",", literal=True) >= most
+    long = objects.set(objects.str.len_bytes() < most * SHORTEST, None)  # in which commas are worth counting
+    full = long.str.count_matches(",", literal=True) >= most
     if not full.any():
         return pl.repeat(value=False, n=objects.len(), eager=True)
     counted = json.members(pl.select(pl.when(full).then(objects)).to_series()).group_by("n").len()

@@ -20,7 +20,6 @@ JSON = ":json"
 
 Path = tuple[str, ...]
 
-# What a JSON value is, told by its first character; what begins otherwise is a number.
 FIRST = {'"': "text", "t": "boolean", "f": "boolean", "{": "json", "[": "json"}
 
 
@@ -48,26 +47,18 @@ def of_values(values: Mapping[Path, pl.Series], prefix: str) -> list[pl.Series]:
         frame = _without_full(
             frame, [name for name, path in zip(frame.columns, values, strict=True) if len(path) < DEPTH]
         )
-    kinds = _kinds(frame)
-    texts = [name for name, found in kinds.items() if found == {"text"} and not name.endswith(JSON)]
+    are_texts = frame.select(pl.all().str.starts_with('"').all()).row(0)
+    texts = [
+        name for name, is_text in zip(frame.columns, are_texts, strict=True) if is_text and not name.endswith(JSON)
+    ]
     unquoted = {each.name: each for each in _unquoted(frame.select(texts))}
-    return [unquoted[each.name] if each.name in unquoted else _column(each, kinds[each.name]) for each in frame]
+    return [unquoted[each.name] if each.name in unquoted else _column(each) for each in frame]
 
 
 def _without_full(values: pl.DataFrame, names: list[str]) -> pl.DataFrame:
     held = values.select(are_full(pl.col(names)).any()).row(0) if names else ()
     some = [name for name, is_held in zip(names, held, strict=True) if is_held]
     return values.with_columns(pl.when(~are_full(pl.col(name))).then(name) for name in some)
-
-
-def _kinds(values: pl.DataFrame) -> dict[str, set[str]]:
-    """The types of the JSON values of each column."""
-    counted = [values.select(pl.all().str.starts_with(first).sum()).row(0) for first in FIRST]
-    found = {}
-    for each, *counts in zip(values, *counted, strict=True):
-        others = {"number"} if sum(count or 0 for count in counts) < each.len() - each.null_count() else set()
-        found[each.name] = {kind for kind, count in zip(FIRST.values(), counts, strict=True) if count} | others
-    return found
 
 
 def _unquoted(values: pl.DataFrame) -> pl.DataFrame:
@@ -85,15 +76,22 @@ def _unquoted(values: pl.DataFrame) -> pl.DataFrame:
     return plain.with_columns(found.get_column(name).fill_null(plain.get_column(name)) for name in some)
 
 
-def _column(values: pl.Series, kinds: set[str]) -> pl.Series:
+def _column(values: pl.Series) -> pl.Series:
     """A column of values other than text alone."""
-    dtype = None if values.name.endswith(JSON) else _type(values, kinds)
+    dtype = None if values.name.endswith(JSON) else _type(values)
     plain = None if dtype is None else _cast(values, dtype)
     return _canonical(values).alias(values.name + JSON) if plain is None else plain
 
 
-def _type(values: pl.Series, kinds: set[str]) -> pl.DataType | None:
+def _kinds(values: pl.Series) -> set[str]:
+    """The types of JSON values, each told by its first character; what begins otherwise is a number."""
+    firsts = values.str.slice(0, 1).unique().drop_nulls()
+    return {FIRST.get(first, "number") for first in firsts}
+
+
+def _type(values: pl.Series) -> pl.DataType | None:
     """The column type that holds all of these, None where only JSON does."""
+    kinds = _kinds(values)
     if kinds == {"number"}:
         return pl.Float64() if values.str.contains(r"[.eE]").any() else pl.Int64()
     return pl.Boolean() if kinds == {"boolean"} else None

@@ -22,7 +22,7 @@ from populace.space.archive import TIERS, Stretch
 from populace.space.parquet import FILE, READABLE, Parquet
 
 MOST_ROWS: int = 262_144  # of a part; more would cost memory, fewer would cost objects and the fixed price of a part
-MOST_BYTES: int = 1 << 27  # of what is read for a part; a replay holds some fourteen times as much at its worst
+MOST_BYTES: int = 1 << 28  # of what is read for a part; a replay holds some nine times as much at its worst
 STEPS = 4  # in which a part is gathered: what is read ahead of it is not a part, but a step
 WHOLE = 1 << 26  # objects up to this size are fetched at once
 NEVER = 1 << 32  # more rows than an object has
@@ -37,6 +37,11 @@ class Piece:
 
     stretch: Stretch
     rows: pl.DataFrame
+
+    @property
+    def size(self) -> float:
+        """What the rows take in memory; lines count twice, for all that is in them is copied into columns."""
+        return self.rows.estimated_size() * (2 if self.rows.columns == list(lines.LINES) else 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,7 @@ class Chunk:
     def tier(self) -> int:
         """How many of the `TIERS` the rows or the bytes of a part reach."""
         rows = sum(each.rows.height for each in self.pieces) / MOST_ROWS
-        size = sum(each.rows.estimated_size() for each in self.pieces) / MOST_BYTES
+        size = sum(each.size for each in self.pieces) / MOST_BYTES
         return sum(max(rows, size) >= each for each in TIERS)
 
     def frames(self, json: JsonReader) -> list[pl.DataFrame]:
@@ -145,7 +150,7 @@ def chunks(
     gathered: list[Piece] = []
     rows, size = 0, 0.0
     for piece in _pieces(store, layout, wanted, stretches, failed):
-        more = piece.rows.height, piece.rows.estimated_size()
+        more = piece.rows.height, piece.size
         if gathered and (rows + more[0] > MOST_ROWS or size + more[1] > MOST_BYTES):
             rows, size = 0, 0.0
             yield Chunk(_emptied(gathered), store, layout, wanted)
