@@ -13,6 +13,7 @@ import polars as pl
 
 from populace.definitions import Identifier, Identity
 from populace.events.jsontext import MASK, JsonReader
+from populace.events.values import as_text
 
 COLUMNS = {"user_id": "user_id", "anonymous_id": "anonymous_id"}
 LONGEST_VALUE = 500  # I-9
@@ -138,13 +139,8 @@ def _written(carried: list[pl.DataFrame], rule: Identifier) -> pl.DataFrame:
 
 def _unquoted(found: pl.DataFrame) -> pl.DataFrame:
     """JSON strings, numbers and booleans as text; objects, arrays and null are no identifiers (I-9)."""
-    value = pl.col("raw_value")
-    # A quoted string decodes by cutting its quotes, unless something in it is escaped.
-    is_quoted = value.str.starts_with('"')
-    plain = pl.when(is_quoted).then(value.str.slice(1).str.head(-1)).otherwise(value)
-    text = pl.when(value.str.contains("\\", literal=True)).then(value.str.json_path_match("$")).otherwise(plain)
-    usable = value.is_not_null() & ~value.str.contains(r"^([\[{]|null$)")
-    return found.filter(usable).with_columns(raw_value=text)
+    usable = found.filter(~pl.col("raw_value").str.contains(r"^([\[{]|null$)"))
+    return usable.with_columns(as_text(usable.select("raw_value")))
 
 
 def _external(order: pl.Series, values: pl.Series | None, json: JsonReader) -> pl.DataFrame:

@@ -67,15 +67,14 @@ class JsonReader:
         """For each column: true where the text is a JSON object, or null (nothing was sent)."""
         asked = ", ".join(f"{name} is null or json_valid({name}) as {name}" for name in texts.columns)
         valid = self._query(texts, f"select {asked} from input")
-        return pl.DataFrame([is_valid & _is_object(texts.get_column(is_valid.name)) for is_valid in valid])
+        return pl.DataFrame([is_valid & is_object(texts.get_column(is_valid.name)) for is_valid in valid])
 
-    def objects(self, texts: pl.Series, pointers: Sequence[str]) -> tuple[list[pl.Series], pl.Series]:
-        """`values` of texts that need not be JSON, and what `are_objects` says of them; both by one look at each."""
+    def tried(self, texts: pl.Series, pointers: Sequence[str]) -> tuple[list[pl.Series], pl.Series]:
+        """`values` of texts that need not be JSON, and whether they are; both by one look at each."""
         # One bad text ends a query, unless it is tried; then DuckDB looks once more at the thousand around it.
         query = f"from (select j, try(json_extract(j, {_listed(pointers)})) as v from input)"
-        found = self._query(_column(whole_only(texts)), f"select {_picked(len(pointers))}, v is not null {query}")
-        *values, are_valid = found
-        return values, texts.is_null() | (are_valid & _is_object(texts))
+        found = self._query(_column(texts), f"select {_picked(len(pointers))}, v is not null {query}")
+        return found.get_columns()[:-1], found.get_columns()[-1]
 
     # --- one column, one list of pointers ---------------------------------------------------------
 
@@ -83,8 +82,8 @@ class JsonReader:
         """For each JSON pointer the values as JSON: strings with quotes, `null` for JSON null."""
         if objects.null_count() == objects.len() or not pointers:
             return [pl.Series(values=[None] * objects.len(), dtype=pl.String) for _ in pointers]
-        rows = _column(objects).with_columns(g=pl.lit(0, dtype=pl.UInt16))
-        return self.pick("json_extract", rows, {0: pointers}).get_columns()
+        query = f"from (select json_extract(j, {_listed(pointers)}) as v from input)"
+        return self._query(_column(objects), f"select {_picked(len(pointers))} {query}").get_columns()
 
     def entries(self, arrays: pl.Series, fields: Sequence[str]) -> pl.Series:
         """JSON arrays as lists of structs of these fields, each as JSON; what is no object has only nulls.
@@ -177,15 +176,15 @@ def whole_only(texts: pl.Series) -> pl.Series:
     return texts.set(is_cut & ~texts.str.strip_chars_end().str.ends_with("}"), None)
 
 
-def _is_object(texts: pl.Series) -> pl.Series:
+def is_object(texts: pl.Series) -> pl.Series:
     """True where valid JSON is an object without NaN and Infinity, or null."""
     bad = _unsound(texts)
-    begins = _begins_an_object(texts)
+    begins = begins_an_object(texts)
     return begins & ~texts.is_in(bad.implode()).fill_null(value=False) if bad.len() else begins
 
 
-def _begins_an_object(texts: pl.Series) -> pl.Series:
-    """Valid JSON that begins with a brace is an object, which spares a second look at all of it."""
+def begins_an_object(texts: pl.Series) -> pl.Series:
+    """True where valid JSON is an object, or null; that it begins with a brace spares a second look at all of it."""
     begins = texts.is_null() | texts.str.starts_with("{")
     return begins if begins.all() else begins | texts.str.strip_chars_start().str.starts_with("{")
 

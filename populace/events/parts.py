@@ -109,7 +109,7 @@ def check(frames: Sequence[pl.DataFrame], since: str, wanted: Wanted, json: Json
     read = pl.concat([frame.select(CANONICAL) for frame in frames]).with_row_index("at")
     first = pl.lit(since).str.to_datetime("%Y-%m-%d", time_unit="us", time_zone="UTC")
     everything = read.filter((pl.col("received_at") >= first) | pl.col("received_at").is_null())
-    payload = JsonPayload.of(frames[0], wanted.context, json) if is_json else TypedPayload(frames)
+    payload = JsonPayload.of(frames[0], wanted, json) if is_json else TypedPayload(frames)
     judged = everything.with_columns(rows.reasons(payload.judged(everything)))
     good = judged.filter(pl.col("reason").is_null())
     is_first = rows.first_copies(good)

@@ -4,20 +4,20 @@ An archive holds them as JSON text or as typed columns. Both forms answer the sa
 that everything behind them is written once.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import polars as pl
 
 from populace.events import shred
 from populace.events.identifiers import Path, Place
-from populace.events.jsontext import JsonReader, dotted, names, pointer
+from populace.events.jsontext import JsonReader, dotted, is_object, names, pointer, whole_only
+from populace.events.layouts.canonical import GROUP_ID, Wanted, in_context
 from populace.events.rows import MOST_PROPERTIES, MOST_TRAITS, is_empty_text, wrong_objects
 from populace.events.values import JSON, of_values, without_null
 
 BESIDE = ("name", "category")  # of page and screen calls, where they stand outside of properties
 TEXTS = ("properties", "traits", *BESIDE, "type")
-GROUP_ID: Path = ("groupId",)
 Titles = Mapping[int, Mapping[Path, Path]]
 Spans = Mapping[int, tuple[int, int]]
 """For each event table with an object of its own: where its rows start, and how many they are."""
@@ -75,14 +75,23 @@ class JsonPayload:
         self.rows = rows
 
     @classmethod
-    def of(cls, frame: pl.DataFrame, context: Collection[Path], json: JsonReader) -> "JsonPayload":
-        """The payload of canonical rows; `context` are all paths below context that will be asked for."""
-        paths = sorted({*context, GROUP_ID})
-        values, are_objects = json.objects(frame.get_column("context"), [pointer(path) for path in paths])
+    def of(cls, frame: pl.DataFrame, wanted: Wanted, json: JsonReader) -> "JsonPayload":
+        """The payload of canonical rows, of whose contexts no more will be asked for than is wanted."""
+        paths = wanted.in_context
+        objects = frame.select("properties", "traits")
+        if "context" in frame.columns:
+            context = frame.get_column("context")
+            values, are_valid = json.tried(whole_only(context), [pointer(path) for path in paths])
+            wrong = ~(context.is_null() | (are_valid & is_object(context)))
+            are_objects = json.are_objects(objects)
+        else:
+            values = [frame.get_column(in_context(path)) for path in paths]
+            wrong = frame.get_column("context_not_object")
+            are_objects = pl.DataFrame([is_object(each) for each in objects])
         contexts = dict(zip(paths, without_null(pl.DataFrame(values)), strict=True))
-        flags = [(~are_objects).alias("context_not_object"), is_empty_text(contexts[GROUP_ID]).alias("group_id_empty")]
-        for name, most in (("properties", MOST_PROPERTIES), ("traits", MOST_TRAITS)):
-            flags += wrong_objects(frame.get_column(name), most, json)
+        flags = [wrong.alias("context_not_object"), is_empty_text(contexts[GROUP_ID]).alias("group_id_empty")]
+        for each, is_sound, most in zip(objects, are_objects, (MOST_PROPERTIES, MOST_TRAITS), strict=True):
+            flags += wrong_objects(each, is_sound, most, json)
         texts = frame.select(name for name in TEXTS if name in frame.columns)
         return cls(texts, contexts, pl.DataFrame(flags), json)
 

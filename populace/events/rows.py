@@ -64,9 +64,8 @@ def _empty(name: str) -> pl.Expr:
 # --- what is wrong with JSON ------------------------------------------------------------------------
 
 
-def wrong_objects(objects: pl.Series, most: int, json: JsonReader) -> list[pl.Series]:
+def wrong_objects(objects: pl.Series, are_objects: pl.Series, most: int, json: JsonReader) -> list[pl.Series]:
     """`<name>_not_object` and `too_many_<name>`: what JSON text, of properties say, can earn a row."""
-    (are_objects,) = json.are_objects(objects.to_frame())
     sound = objects.set(~are_objects, None)
     over = _more_names(sound, most, json)
     return [(~are_objects).alias(f"{objects.name}_not_object"), over.alias(f"too_many_{objects.name}")]

@@ -51,8 +51,8 @@ def of_values(values: Mapping[Path, pl.Series], prefix: str) -> list[pl.Series]:
     texts = [
         name for name, is_text in zip(frame.columns, are_texts, strict=True) if is_text and not name.endswith(JSON)
     ]
-    unquoted = {each.name: each for each in _unquoted(frame.select(texts))}
-    return [unquoted[each.name] if each.name in unquoted else _column(each) for each in frame]
+    columns = {each.name: each for each in as_text(frame.select(texts))} | _columns(frame.drop(texts))
+    return [columns[name] for name in frame.columns]
 
 
 def _without_full(values: pl.DataFrame, names: list[str]) -> pl.DataFrame:
@@ -61,57 +61,75 @@ def _without_full(values: pl.DataFrame, names: list[str]) -> pl.DataFrame:
     return values.with_columns(pl.when(~are_full(pl.col(name))).then(name) for name in some)
 
 
-def _unquoted(values: pl.DataFrame) -> pl.DataFrame:
-    """JSON strings as text."""
+def as_text(values: pl.DataFrame) -> pl.DataFrame:
+    """JSON strings as text, and other JSON values as they are written."""
     if not values.width:
         return values
-    escaped = values.select(pl.all().str.contains("\\", literal=True).any()).row(0)
-    some = [name for name, is_escaped in zip(values.columns, escaped, strict=True) if is_escaped]
-    decoded = [
-        pl.when(pl.col(name).str.contains("\\", literal=True)).then(pl.col(name).str.json_path_match("$"))
-        for name in some
-    ]
-    plain = values.select(pl.all().str.slice(1).str.head(-1))
-    found = values.select(decoded)
-    return plain.with_columns(found.get_column(name).fill_null(plain.get_column(name)) for name in some)
+    is_quoted, is_escaped = pl.all().str.starts_with('"'), pl.all().str.contains("\\", literal=True)
+    are_quoted, are_escaped = values.select(is_quoted.all()).row(0), values.select(is_escaped.any()).row(0)
+    escaped = [name for name, is_any in zip(values.columns, are_escaped, strict=True) if is_any]
+    mixed = [name for name, is_all in zip(values.columns, are_quoted, strict=True) if not is_all]
+    found = values.select(pl.all().str.slice(1).str.head(-1))
+    found = found.with_columns(_decoded(values.get_column(name), found.get_column(name)) for name in escaped)
+    return found.with_columns(_mixed(values.get_column(name), found.get_column(name)) for name in mixed)
 
 
-def _column(values: pl.Series) -> pl.Series:
-    """A column of values other than text alone."""
-    dtype = None if values.name.endswith(JSON) else _type(values)
-    plain = None if dtype is None else _cast(values, dtype)
-    return _canonical(values).alias(values.name + JSON) if plain is None else plain
+def _decoded(values: pl.Series, unquoted: pl.Series) -> pl.Series:
+    escaped = values.set(~values.str.contains("\\", literal=True), None)
+    return escaped.str.json_path_match("$").fill_null(unquoted)
 
 
-def _kinds(values: pl.Series) -> set[str]:
-    """The types of JSON values, each told by its first character; what begins otherwise is a number."""
-    firsts = values.str.slice(0, 1).unique().drop_nulls()
-    return {FIRST.get(first, "number") for first in firsts}
+def _mixed(values: pl.Series, unquoted: pl.Series) -> pl.Series:
+    return unquoted.zip_with(values.str.starts_with('"'), values)
 
 
-def _type(values: pl.Series) -> pl.DataType | None:
-    """The column type that holds all of these, None where only JSON does."""
+def _columns(values: pl.DataFrame) -> dict[str, pl.Series]:
+    """What becomes of columns of other values than text alone, by their names before."""
+    typed = _typed(values)
+    others = (each for each in values if each.name not in typed)
+    return typed | {each.name: _canonical(each).alias(each.name + JSON) for each in others}
+
+
+def _typed(values: pl.DataFrame) -> dict[str, pl.Series]:
+    """Those that become numbers or true/false, without those of which a value would vanish or lose digits so."""
+    types = _types(values)
+    cast = values.select(_cast(name, dtype) for name, dtype in types.items())
+    return {each.name: each for each in cast if _is_exact(values.get_column(each.name), each)}
+
+
+def _types(values: pl.DataFrame) -> dict[str, pl.DataType]:
+    """The types of columns of which all values are of one type."""
     kinds = _kinds(values)
-    if kinds == {"number"}:
-        return pl.Float64() if values.str.contains(r"[.eE]").any() else pl.Int64()
-    return pl.Boolean() if kinds == {"boolean"} else None
+    numbers = [name for name, found in kinds.items() if found == {"number"}]
+    are_floats = values.select(pl.col(numbers).str.contains(r"[.eE]").any()).row(0) if numbers else ()
+    types: dict[str, pl.DataType] = {name: pl.Boolean() for name, found in kinds.items() if found == {"boolean"}}
+    pairs = zip(numbers, are_floats, strict=True)
+    return types | {name: pl.Float64() if is_float else pl.Int64() for name, is_float in pairs}
 
 
-def _cast(text: pl.Series, dtype: pl.DataType) -> pl.Series | None:
-    """The text as its type; None where a value would vanish or lose digits: an integer past 64 bits, 1e400."""
-    if dtype == pl.Boolean:
-        return text == "true"
-    column = text.cast(dtype, strict=False)
+def _kinds(values: pl.DataFrame) -> dict[str, set[str]]:
+    """Which types values have, each told by its first character; what begins otherwise is a number."""
+    names = [name for name in values.columns if not name.endswith(JSON)]
+    firsts = values.select(pl.col(names).str.slice(0, 1).unique().drop_nulls().implode()).row(0) if names else ()
+    return {name: {FIRST.get(first, "number") for first in found} for name, found in zip(names, firsts, strict=True)}
+
+
+def _cast(name: str, dtype: pl.DataType) -> pl.Expr:
+    return pl.col(name) == "true" if dtype == pl.Boolean else pl.col(name).cast(dtype, strict=False)
+
+
+def _is_exact(text: pl.Series, column: pl.Series) -> bool:
+    """False where an integer is past 64 bits, or a number is 1e400 or has more digits than a float holds."""
     if column.null_count() != text.null_count():
-        return None
-    return None if dtype == pl.Float64 and _loses_digits(text, column) else column
+        return False
+    return column.dtype != pl.Float64 or not _loses_digits(text, column)
 
 
 def _loses_digits(text: pl.Series, column: pl.Series) -> bool:
+    if column.is_between(-EXACT, EXACT, closed="none").all():  # beyond, 2^53 + 1 has become 2^53
+        return False
     if column.is_infinite().any():
         return True
-    if not (column.abs() >= EXACT).any():  # 2^53 + 1 has become 2^53
-        return False
     whole = text.filter(text.str.contains(r"^-?\d+$"))
     return bool((whole.cast(pl.Int64, strict=False).abs().fill_null(EXACT + 1) > EXACT).any())
 

@@ -40,8 +40,8 @@ class Piece:
 
     @property
     def size(self) -> float:
-        """What the rows take in memory; lines count twice, for all that is in them is copied into columns."""
-        return self.rows.estimated_size() * (2 if self.rows.columns == list(lines.LINES) else 1)
+        """What the rows take in memory; lines count for more, since what is in them is copied into columns."""
+        return self.rows.estimated_size() * (1.25 if self.rows.columns == list(lines.LINES) else 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Chunk:
         # As one, for expressions are slow on many small chunks.
         if self.layout.container == "lines":
             lines = pl.concat([each.rows for each in alike], rechunk=True)
-            found = cast(LinesLayout, self.layout).rows(lines, path, json)
+            found = cast(LinesLayout, self.layout).rows(lines, path, self.wanted, json)
         else:
             schema = alike[0].rows.schema
             asked = cast(ParquetLayout, self.layout).columns(schema, path, self.wanted)

@@ -132,7 +132,7 @@ def _of_lines(store: Store, found: Object, json: JsonReader) -> Sample:
 
 
 def _rows(name: str, first: pl.DataFrame, path: str, json: JsonReader) -> pl.DataFrame:
-    return cast(LinesLayout, LAYOUTS[name]).rows(first, path, json)
+    return cast(LinesLayout, LAYOUTS[name]).rows(first, path, Wanted(), json)
 
 
 def _keys(first: pl.Series) -> dict[str, str]:
@@ -179,7 +179,7 @@ def _judged(
 
 def _reasons(found: pl.DataFrame, json: JsonReader) -> pl.Series:
     is_json = "properties" in found.columns
-    return rows.reasons(JsonPayload.of(found, (), json).judged(found) if is_json else found)
+    return rows.reasons(JsonPayload.of(found, Wanted(), json).judged(found.select(COLUMNS)) if is_json else found)
 
 
 def _mostly_bad(found: pl.DataFrame) -> str | None:

@@ -22,12 +22,13 @@ def parquet(layout, path, *rows, wanted=(), **columns):
     return [{name: value for name, value in row.items() if value is not None} for row in found.iter_rows(named=True)]
 
 
-def lines(reader, *texts, layout="segment_json", path="x.gz", reasons=None):
-    """The canonical rows of lines, as dicts without what is null."""
+def lines(reader, *texts, layout="segment_json", path="x.gz", reasons=None, wanted=()):
+    """The canonical rows of lines, as dicts without what is null and without a flag that is down."""
     frame = pl.DataFrame(
         {"line": texts, "reason": reasons or [None] * len(texts)}, schema={"line": pl.String, "reason": pl.String}
     ).with_row_index(ROW)
-    found = LAYOUTS[layout].rows(frame, path, reader)
+    found = LAYOUTS[layout].rows(frame, path, Wanted(frozenset(wanted)), reader)
+    found = found.with_columns(pl.col("context_not_object").replace(False, None))
     return [{name: value for name, value in row.items() if value is not None} for row in found.iter_rows(named=True)]
 
 

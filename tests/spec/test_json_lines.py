@@ -7,7 +7,8 @@ from datetime import timedelta
 import polars as pl
 import pytest
 
-from populace.events.layouts import LAYOUTS
+from populace.events.jsontext import pointer
+from populace.events.layouts import LAYOUTS, Wanted
 from populace.events.layouts.canonical import COLUMNS, ROW
 from tests.spec.canonical import DAY, NOON, call, good, lines
 
@@ -19,30 +20,57 @@ def test_e60_a_line_is_a_call(reader):
         anonymousId="a1", groupId="g1", previousId="p1", receivedAt="2024-03-01T12:00:01.5Z",
         properties={"price": 1.5, "tags": ["é", None]}, context={"page": {"url": "https://x.example"}}, traits={"a": 1},
     )  # fmt: skip
-    assert lines(reader, text) == [
+    assert lines(reader, text, wanted=[("page", "url"), ("page",), ("ip",)]) == [
         good(
             anonymous_id="a1",
             group_id="g1",
             previous_id="p1",
             received_at=NOON + timedelta(seconds=1.5),
             properties='{"price":1.5,"tags":["é",null]}',
-            context='{"page":{"url":"https://x.example"}}',
             traits='{"a":1}',
+            **{"context/page": '{"url":"https://x.example"}', "context/page/url": '"https://x.example"'},
         )
     ]
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        "5",
+        '"x"',
+        "true",
+        "[]",
+        '["a"]',
+        '[{"page":{"url":"x"}}]',
+        '{"a":NaN}',
+        '{"library":{"name":1},"page":{"url":[NaN]}}',
+    ],
+)
+def test_1_7_a_context_that_is_no_object_is_told(value, reader):
+    texts = [call().replace("{", f'{{"context":{each},', 1) for each in (value, "{}", '{"a":1}', "null")]
+    found = lines(reader, *texts, wanted=[("page", "url"), ("0",), ("0", "page")])
+    assert [row.get("context_not_object") for row in found] == [True, None, None, None]
+
+
+def test_e60_a_context_is_read_with_any_names(reader):
+    inner = {"a/b": {"~": 1}, "0": "zero", "": "", "appId": "A", "AppId": "B", "x": {"y": None}}
+    paths = {("a/b", "~"): "1", ("0",): '"zero"', ("",): '""', ("appId",): '"A"', ("AppId",): '"B"'}
+    found = lines(reader, call(context=inner), wanted=[*paths, ("x", "y"), ("a/b", "~", "c"), ("missing",)])
+    assert found == [good(**{f"context{pointer(path)}": value for path, value in paths.items()})]
+
+
 def test_e60_rows_stand_in_the_order_of_lines(reader):
     frame = pl.DataFrame({"line": [call(messageId=f"m{n}") for n in range(5_000)], "reason": None})
-    found = LAYOUTS["segment_json"].rows(frame.with_row_index(ROW, 7), "x.gz", reader)
+    found = LAYOUTS["segment_json"].rows(frame.with_row_index(ROW, 7), "x.gz", Wanted(), reader)
     assert found["message_id"].to_list() == [f"m{n}" for n in range(5_000)]
     assert found["row"].to_list() == list(range(7, 5_007))
 
 
 def test_e60_no_lines_are_no_rows_of_the_same_columns(reader):
     frame = pl.DataFrame(schema={ROW: pl.UInt32, "line": pl.String, "reason": pl.String})
-    found = LAYOUTS["segment_json"].rows(frame, "x.gz", reader)
-    assert tuple(found.columns) == (*COLUMNS, "properties", "traits", "context", "name", "category")
+    found = LAYOUTS["segment_json"].rows(frame, "x.gz", Wanted(frozenset([("ip",)])), reader)
+    contexts = ("context_not_object", "context/groupId", "context/ip")
+    assert tuple(found.columns) == (*COLUMNS, "properties", "traits", *contexts, "name", "category")
     assert found.height == 0
 
 
@@ -217,8 +245,9 @@ def test_e50_whatever_happened_to_lines_each_gives_one_row(layout, reader):
     chance = random.Random(20240301)
     frame = pl.DataFrame({"line": [mutated(chance) for _ in range(2_000)]}).with_row_index(ROW)
     frame = frame.with_columns(reason=pl.lit(None, dtype=pl.String))
-    found = LAYOUTS[layout].rows(frame, DAY, reader)
+    wanted = Wanted(frozenset([("page", "url"), ("traits", "email")]))
+    found = LAYOUTS[layout].rows(frame, DAY, wanted, reader)
     assert found["row"].to_list() == list(range(2_000))
     assert set(found["problem"]) == CODES
     # Bad lines do not show in their neighbours' rows.
-    assert found.equals(pl.concat(LAYOUTS[layout].rows(part, DAY, reader) for part in frame.iter_slices(150)))
+    assert found.equals(pl.concat(LAYOUTS[layout].rows(part, DAY, wanted, reader) for part in frame.iter_slices(150)))

@@ -50,7 +50,7 @@ class ParquetLayout(Layout, Protocol):
 class LinesLayout(Layout, Protocol):
     """A layout of objects that hold a call a line."""
 
-    def rows(self, lines: pl.DataFrame, path: str, json: JsonReader) -> pl.DataFrame:
+    def rows(self, lines: pl.DataFrame, path: str, wanted: Wanted, json: JsonReader) -> pl.DataFrame:
         """Canonical rows, one a line and in their order.
 
         Parameters

@@ -1,7 +1,8 @@
 """What every layout shares: the shape of canonical rows, and identifiers as text.
 
-Canonical rows are one row per row of an object, in its order. `COLUMNS` all of them have; the payload comes either as
-JSON text (`JSONS`), or typed, in columns that `typed` makes.
+Canonical rows are one row per row of an object, in its order. `COLUMNS` all of them have. The payload comes in one of
+three forms: as JSON text (`JSONS`), as JSON text whose context is taken apart already (`in_context`), or typed, in
+columns that `typed` makes.
 """
 
 from collections.abc import Mapping
@@ -10,13 +11,16 @@ from dataclasses import dataclass
 import polars as pl
 from polars import selectors
 
+from populace.events.jsontext import pointer
 from populace.events.layouts.instants import NAMES as INSTANTS
 
 ROW = "\ufdd0row"  # where a row stands in its object; begins with what Unicode keeps for a program's own use
 TEXTS = ("message_id", "type", "event", "user_id", "anonymous_id", "group_id", "previous_id")
 JSONS = ("properties", "traits", "context")
+GROUP_ID = ("groupId",)  # of a context; blank it drops an event (E-13)
 COLUMNS = ("row", *TEXTS, "timestamp", "received_at", "unreadable", "problem")
 
+Path = tuple[str, ...]
 Schema = Mapping[str, pl.DataType]
 Columns = Mapping[str, str]  # the name of a column in the file, by its canonical name
 
@@ -25,10 +29,20 @@ Columns = Mapping[str, str]  # the name of a column in the file, by its canonica
 class Wanted:
     """The paths below `context` that someone reads: identity, definitions, `keep_context`.
 
-    Typed layouts read only those; the JSON layouts hand on the whole context.
+    The raw layout hands on the whole context; all others read only those.
     """
 
-    context: frozenset[tuple[str, ...]] = frozenset()
+    context: frozenset[Path] = frozenset()
+
+    @property
+    def in_context(self) -> list[Path]:
+        """These and the one that decides whether an event counts at all, sorted."""
+        return sorted({*self.context, GROUP_ID})
+
+
+def in_context(path: Path) -> str:
+    """The name of the column that holds the values at a path below `context`, as JSON."""
+    return f"context{pointer(path)}"
 
 
 def spelled_alike(schema: Schema) -> Columns:

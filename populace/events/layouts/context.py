@@ -7,12 +7,10 @@ import polars as pl
 
 from populace.events.jsontext import dotted
 from populace.events.layouts import typed
-from populace.events.layouts.canonical import Columns, Schema
+from populace.events.layouts.canonical import Columns, Path, Schema
 
 PREFIX = "context_"
 EXTERNAL_IDS = ("externalIds",)
-
-Path = tuple[str, ...]
 
 
 def chosen(schema: Schema, names: Columns, wanted: Iterable[Path]) -> list[pl.Expr]:
