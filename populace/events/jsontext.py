@@ -102,13 +102,11 @@ class JsonReader:
 
     # --- many groups at once ------------------------------------------------------------------------
 
-    def pick(self, function: str, rows: pl.DataFrame, asked: Asked) -> pl.DataFrame:
-        """What a JSON function says of each row for the pointers of its group, one column per position.
+    def pick(self, rows: pl.DataFrame, asked: Asked) -> pl.DataFrame:
+        """`values` of each row for the pointers of its group, one column per position.
 
         Parameters
         ----------
-        function
-            `json_extract`: see `values`.
         rows
             (g: u16, j: JSON objects or null).
 
@@ -119,18 +117,20 @@ class JsonReader:
         width = max((len(pointers) for pointers in asked.values()), default=0)
         if not width:
             return pl.DataFrame()
-        return self._query(rows, f"select {_picked(width)} from (select {_by_group(function, asked)} as v from input)")
+        return self._query(
+            rows, f"select {_picked(width)} from (select {_by_group('json_extract', asked)} as v from input)"
+        )
 
-    def tally(self, function: str, rows: pl.DataFrame, asked: Asked) -> pl.DataFrame:
-        """The distinct answers of a JSON function in each group: (g, found: list, count).
-
-        `json_type` gives a type for each pointer, `json_keys` a list of names for each.
-        """
+    def keys(self, rows: pl.DataFrame, asked: Asked) -> list[tuple[int, list[list[str] | None], int]]:
+        """(group, the keys of the object at each of its pointers, count): how many rows of a group have the same."""
         if not any(asked.values()):
-            return pl.DataFrame(schema={"g": pl.UInt16, "found": pl.List(pl.String), "count": pl.Int64})
+            return []
         groups = ", ".join(str(group) for group, pointers in asked.items() if pointers)
-        answers = f"select g, {_by_group(function, asked)} as found from input where j is not null and g in ({groups})"
-        return self._query(rows, f"select g, found, count(*) as count from ({answers}) group by all")
+        # As text, by which DuckDB groups in half the time that lists take.
+        text = f"to_json({_by_group('json_keys', asked)})::varchar"
+        answers = f"select g, {text} as found from input where j is not null and g in ({groups})"
+        counted = self._query(rows, f"select g, found, count(*) as count from ({answers}) group by all")
+        return [(group, json.loads(found), count) for group, found, count in counted.iter_rows()]
 
     # --- numbers ------------------------------------------------------------------------------------
 

@@ -106,7 +106,7 @@ def check(frames: Sequence[pl.DataFrame], since: str, wanted: Wanted, json: Json
     is_json = any("properties" in frame.columns for frame in frames)
     if is_json:
         frames = [pl.concat(frames, how="diagonal")]
-    read = pl.concat([frame.select(CANONICAL) for frame in frames]).with_row_index("at")
+    read = pl.concat([frame.select(CANONICAL) for frame in frames], rechunk=True).with_row_index("at")
     first = pl.lit(since).str.to_datetime("%Y-%m-%d", time_unit="us", time_zone="UTC")
     everything = read.filter((pl.col("received_at") >= first) | pl.col("received_at").is_null())
     payload = JsonPayload.of(frames[0], wanted, json) if is_json else TypedPayload(frames)

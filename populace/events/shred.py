@@ -64,7 +64,7 @@ def _children(
     """The paths below these, for each table as many as it has room for: the most frequent, then by name."""
     asked = {group: [pointer(path) for path in paths] for group, paths in level.items()}
     counts: dict[int, dict[Path, int]] = defaultdict(lambda: defaultdict(int))
-    for group, answers, count in json.tally("json_keys", rows, asked).iter_rows():
+    for group, answers, count in json.keys(rows, asked):
         for parent, keys in zip(level[group], answers, strict=True):
             for key in set(keys or ()):
                 counts[group][(*parent, key)] += count
@@ -80,7 +80,7 @@ def _children(
 def _extract(rows: pl.DataFrame, children: dict[int, list[Path]], found: dict[int, _Found], json: JsonReader) -> None:
     for mine, paths in _bounded(rows, children):
         asked = {group: [pointer(path) for path in each] for group, each in paths.items()}
-        picked = without_null(json.pick("json_extract", mine, asked))
+        picked = without_null(json.pick(mine, asked))
         for group, part in _by_group(picked, mine.get_column("g")) if picked.width else ():
             values = zip(paths.get(group, []), part.iter_columns(), strict=False)
             found[group].values |= dict(values)

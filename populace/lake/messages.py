@@ -103,7 +103,7 @@ class Messages:
     def _live(self, keys: Keys) -> Keys:
         alive = np.zeros(self.next + 1, bool)
         alive[list(self.numbers.values())] = True
-        return keys[alive[(keys & PART_MASK).astype(np.int64)]]
+        return keys if alive[: self.next].all() else keys[alive[(keys & PART_MASK).astype(np.int64)]]
 
     # --- adding -----------------------------------------------------------------------------------
 

@@ -47,11 +47,11 @@ class Parquet:
             rows = lazy.head(most + 1).collect()
         except (ArchiveError, *READABLE):
             return None  # one by one, so that the one that is meant can be named
-        counts = dict(rows.group_by(FILE).len().iter_rows())
+        runs = rows.get_column(FILE).rle().struct.unnest()
         # The columns of a file without a row are not compared with those of the others.
-        if rows.height > most or len(counts) < len(places):
+        if rows.height > most or runs.get_column("value").to_list() != places:
             return None
-        return _cut(rows.drop(FILE, ROW, strict=False), [counts[place] for place in places])
+        return _cut(rows.drop(FILE, ROW, strict=False), runs.get_column("len").to_list())
 
     def whole(self, stretch: Stretch, source: str | io.BytesIO) -> Iterator[pl.DataFrame]:
         """The rows of an object, at once if there are not too many.

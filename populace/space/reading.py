@@ -2,7 +2,7 @@
 
 import io
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import groupby
@@ -107,15 +107,22 @@ class Chunk:
         wrong = {
             name: part.get_column("row") for (name,), part in rejected.partition_by("object", as_dict=True).items()
         }
-        held: dict[tuple, list[pl.DataFrame]] = defaultdict(list)
+        held: dict[tuple, list[tuple[str, pl.DataFrame]]] = defaultdict(list)
         for each in self.pieces:
             name = self.label(each.stretch.path)
             if name in wrong:
-                rows = each.rows.filter(pl.col(ROW).is_in(wrong[name].implode()))
-                held[tuple(rows.schema.items())].append(rows.with_columns(pl.lit(name).alias(FILE)))
+                held[tuple(each.rows.schema.items())].append((name, each.rows))
         whole = _line if self.layout.container == "lines" else _whole
-        alike = (pl.concat(frames) for frames in held.values())
+        alike = (_picked(pieces, wrong) for pieces in held.values())
         return pl.concat([_nothing(), *(rows.select(object=FILE, row=ROW, whole=whole(rows)) for rows in alike)])
+
+
+def _picked(pieces: list[tuple[str, pl.DataFrame]], wanted: Mapping[str, pl.Series]) -> pl.DataFrame:
+    """Some rows of objects that are alike, with the name of each one's object as `FILE`."""
+    are_wanted = [rows.get_column(ROW).is_in(wanted[name].implode()) for name, rows in pieces]
+    names = [name for (name, _), each in zip(pieces, are_wanted, strict=True) for _ in range(int(each.sum()))]
+    rows = pl.concat([rows for _, rows in pieces])[pl.concat(are_wanted).arg_true()]
+    return rows.with_columns(pl.Series(FILE, names, dtype=pl.String))
 
 
 def _nothing() -> pl.DataFrame:
