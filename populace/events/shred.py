@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from populace.events.jsontext import DEPTH, JsonReader, names, pointer
+from populace.events.jsontext import DEPTH, Asked, JsonReader, names, pointer
 from populace.events.values import JSON, Path, are_full, of_values, without_null
 from populace.expressions import json_number
 
@@ -35,6 +35,15 @@ class _Found:
     has_rest: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Objects:
+    """What stands at one path of a table's rows, as JSON objects; null where there is none."""
+
+    table: int
+    path: Path
+    texts: pl.Series
+
+
 def all_columns(rows: pl.DataFrame, prefix: str, json: JsonReader, stand_ins: StandIns) -> dict[int, list[pl.Series]]:
     """For each table a column for every path seen in its objects, sorted by path, and `_rest` where there are more.
 
@@ -46,65 +55,69 @@ def all_columns(rows: pl.DataFrame, prefix: str, json: JsonReader, stand_ins: St
         Stands before the dotted path in each column's name: `p.` for properties.
     """
     found: dict[int, _Found] = defaultdict(_Found)
-    level: dict[int, list[Path]] = {group: [()] for group in rows.get_column("g").unique().sort()}
+    level = [_Objects(table, (), part.get_column("j")) for table, part in _by_group(rows, rows.get_column("g"))]
     while level:
-        mine = rows.filter(pl.col("g").is_in(list(level))) if found else rows
-        children = _children(mine, level, found, json)
-        _extract(mine, children, found, json)
-        deeper = {group: _containers(found[group], paths) for group, paths in children.items()}
-        level = {group: paths for group, paths in deeper.items() if paths}
+        children = _children(level, found, json)
+        _extract(level, children, found, json)
+        level = _deeper(level, children, found)
     for group, titles in stand_ins.items():
         _stand_in(found[group].values, titles)
     return {group: _columns(each, prefix, rows, group) for group, each in found.items()}
 
 
-def _children(
-    rows: pl.DataFrame, level: dict[int, list[Path]], found: dict[int, _Found], json: JsonReader
-) -> dict[int, list[Path]]:
-    """The paths below these, for each table as many as it has room for: the most frequent, then by name."""
-    asked = {group: [pointer(path) for path in paths] for group, paths in level.items()}
+def _children(level: Sequence[_Objects], found: dict[int, _Found], json: JsonReader) -> list[list[str]]:
+    """The keys of each of these objects, of a table as many as it has room for: the most frequent, then by path."""
     counts: dict[int, dict[Path, int]] = defaultdict(lambda: defaultdict(int))
-    for group, answers, count in json.keys(rows, asked):
-        for parent, keys in zip(level[group], answers, strict=True):
+    for frame, asked in _batches(level, [[""]] * len(level)):
+        for number, (keys,), count in json.keys(frame, asked):
+            each = level[number]
             for key in set(keys or ()):
-                counts[group][(*parent, key)] += count
-    children = {}
-    for group, paths in sorted(counts.items()):
-        room = MOST_COLUMNS - len(found[group].values)
+                counts[each.table][(*each.path, key)] += count
+    chosen: set[tuple[int, Path]] = set()
+    for table, paths in counts.items():
+        room = MOST_COLUMNS - len(found[table].values)
         ranked = sorted(paths, key=lambda path: (-paths[path], path))
-        found[group].has_rest |= len(ranked) > room
-        children[group] = sorted(ranked[:room])
-    return children
+        found[table].has_rest |= len(ranked) > room
+        chosen.update((table, path) for path in ranked[:room])
+    below: dict[tuple[int, Path], list[str]] = defaultdict(list)
+    for table, path in sorted(chosen):
+        below[table, path[:-1]].append(path[-1])
+    return [below[each.table, each.path] for each in level]
 
 
-def _extract(rows: pl.DataFrame, children: dict[int, list[Path]], found: dict[int, _Found], json: JsonReader) -> None:
-    for mine, paths in _bounded(rows, children):
-        asked = {group: [pointer(path) for path in each] for group, each in paths.items()}
-        picked = without_null(json.pick(mine, asked))
-        for group, part in _by_group(picked, mine.get_column("g")) if picked.width else ():
-            values = zip(paths.get(group, []), part.iter_columns(), strict=False)
-            found[group].values |= dict(values)
+def _extract(
+    level: Sequence[_Objects], children: Sequence[list[str]], found: dict[int, _Found], json: JsonReader
+) -> None:
+    for frame, asked in _batches(level, children):
+        pointers = {number: [pointer((name,)) for name in mine] for number, mine in asked.items()}
+        for number, part in _by_group(without_null(json.pick(frame, pointers)), frame.get_column("g")):
+            each = level[number]
+            paths = ((*each.path, name) for name in asked[number])
+            found[each.table].values |= dict(zip(paths, part.iter_columns(), strict=False))
 
 
-def _bounded(rows: pl.DataFrame, children: Mapping[int, list[Path]]) -> Iterator[tuple[pl.DataFrame, dict]]:
-    """The same questions, cut between tables and then between paths, so that none has too many answers at once."""
+def _batches(level: Sequence[_Objects], asked: Sequence[list[str]]) -> Iterator[tuple[pl.DataFrame, Asked]]:
+    """(g, j) of the objects by their number, and what each is asked, cut so that no query has too many answers."""
     cells = 0
-    start = stop = 0
-    groups: list[int] = []
-    for group, part in _by_group(rows, rows.get_column("g")):
-        more = part.height * len(children.get(group, ()))
-        if groups and cells + more > MOST_CELLS:
-            yield from _by_paths(rows.slice(start, stop - start), {each: children.get(each, []) for each in groups})
-            groups, cells, start = [], 0, stop
-        groups.append(group)
-        cells, stop = cells + more, stop + part.height
-    yield from _by_paths(rows.slice(start), {each: children.get(each, []) for each in groups})
+    together: dict[int, list[str]] = {}
+    for number, (each, mine) in enumerate(zip(level, asked, strict=True)):
+        more = each.texts.len() * len(mine)
+        if together and cells + more > MOST_CELLS:
+            yield from _by_paths(level, together)
+            cells, together = 0, {}
+        if mine:
+            cells, together[number] = cells + more, mine
+    if together:
+        yield from _by_paths(level, together)
 
 
-def _by_paths(rows: pl.DataFrame, paths: dict[int, list[Path]]) -> Iterator[tuple[pl.DataFrame, dict]]:
+def _by_paths(level: Sequence[_Objects], asked: dict[int, list[str]]) -> Iterator[tuple[pl.DataFrame, Asked]]:
+    texts = [level[number].texts.alias("j") for number in asked]
+    numbers = [pl.repeat(number, level[number].texts.len(), dtype=pl.UInt16, eager=True) for number in asked]
+    rows = pl.DataFrame({"g": pl.concat(numbers), "j": pl.concat(texts, rechunk=True)})
     together = max(1, MOST_CELLS // max(1, rows.height))
-    for at in range(0, max(map(len, paths.values()), default=0), together):
-        yield rows, {group: each[at : at + together] for group, each in paths.items()}
+    for at in range(0, max(map(len, asked.values())), together):
+        yield rows, {number: each[at : at + together] for number, each in asked.items()}
 
 
 def _by_group(frame: pl.DataFrame, groups: pl.Series) -> Iterable[tuple[int, pl.DataFrame]]:
@@ -115,11 +128,18 @@ def _by_group(frame: pl.DataFrame, groups: pl.Series) -> Iterable[tuple[int, pl.
         start += length
 
 
-def _containers(found: _Found, paths: list[Path]) -> list[Path]:
-    """Those of the paths at which an object stands that is not empty."""
-    values = pl.DataFrame([found.values[path].alias(str(at)) for at, path in enumerate(paths)])
-    held = values.select(are_full(pl.all()).any()).row(0) if paths else ()
-    return [path for path, is_held in zip(paths, held, strict=True) if is_held and len(path) < DEPTH]
+def _deeper(level: Sequence[_Objects], children: Sequence[list[str]], found: dict[int, _Found]) -> list[_Objects]:
+    """The objects that stand in these and are not empty."""
+    deeper = []
+    for each, mine in zip(level, children, strict=True):
+        paths = [(*each.path, name) for name in mine if len(each.path) + 1 < DEPTH]
+        values = pl.DataFrame([found[each.table].values[path].alias(str(at)) for at, path in enumerate(paths)])
+        held = values.select(are_full(pl.all()).any()).row(0) if paths else ()
+        for path, column, is_held in zip(paths, values, held, strict=True):
+            if is_held:
+                objects = column.to_frame("j").select(pl.when(are_full(pl.col("j"))).then("j")).to_series()
+                deeper.append(_Objects(each.table, path, objects))
+    return deeper
 
 
 def _stand_in(values: dict[Path, pl.Series], titles: Mapping[Path, Path]) -> None:

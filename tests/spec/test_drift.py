@@ -10,7 +10,7 @@ import pytest
 
 from populace import query
 from populace.definitions import Source
-from populace.events import parts
+from populace.events import parts, shred
 from populace.space import reading
 from tests import driving
 
@@ -161,6 +161,7 @@ def cut(request, monkeypatch):
     """Archives in one part, and in many, where hardly an event has a table of its own."""
     if request.param == "tiny":
         monkeypatch.setattr(reading, "MOST_ROWS", 40)
+        monkeypatch.setattr(shred, "MOST_CELLS", 100)
         monkeypatch.setattr(parts, "OWN_TABLES", 2)
     return request.param
 
