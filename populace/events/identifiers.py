@@ -8,7 +8,6 @@ same set has the same number in every part, on every day, however an archive is 
 import re
 from dataclasses import dataclass
 
-import numpy as np
 import polars as pl
 
 from populace.definitions import Identifier, Identity
@@ -96,9 +95,14 @@ def number(
     in_order = rows.select(EVENT_ORDER)[order.arg_sort()]
     known = _numbered(_known(rows, found, rules, json), salt, json)
     carried = known.select("identifier", "check", "order").explode("order")
-    sets = _sets(carried, rows.height)
-    of_row = sets.get_column("sighting").gather(order)
-    return Sightings(_identifiers(known, in_order), _sightings(carried, sets, in_order), of_row)
+    sets = _sets(carried)
+    none = pl.repeat(None, rows.height, dtype=pl.Int64, eager=True)
+    by_order = none.scatter(sets.get_column("order"), sets.get_column("sighting"))
+    return Sightings(
+        _identifiers(known, in_order),
+        _sightings(carried, sets, in_order),
+        by_order.gather(order).alias("sighting"),
+    )
 
 
 def _known(rows: pl.DataFrame, found: dict[Place, pl.Series], rules: Identity, json: JsonReader) -> pl.DataFrame:
@@ -174,19 +178,13 @@ def _numbered(known: pl.DataFrame, salt: int, json: JsonReader) -> pl.DataFrame:
     return known.with_columns(identifier=low, check=high, first=pl.col("order").list.min()).sort("identifier", "first")
 
 
-def _sets(carried: pl.DataFrame, rows: int) -> pl.DataFrame:
-    """(sighting, check), one row per event, in event order; null where an event carries no identifier.
+def _sets(carried: pl.DataFrame) -> pl.DataFrame:
+    """(order, sighting, check), one row per event that carries any identifier.
 
     A set's number is the sum of its identifiers' numbers, which are as good as random, so that sums are, too.
     """
-    at = carried.get_column("order").to_numpy()
-    low, high = np.zeros(rows, np.uint64), np.zeros(rows, np.uint64)
-    np.add.at(low, at, carried.get_column("identifier").to_numpy().view(np.uint64))
-    np.add.at(high, at, carried.get_column("check").to_numpy())
-    carries = np.zeros(rows, bool)
-    carries[at] = True
-    sums = pl.DataFrame({"sighting": (low & np.uint64(MASK)).view(np.int64), "check": high})
-    return sums.select(pl.when(pl.Series(carries)).then(pl.all()))
+    sums = carried.group_by("order").agg(pl.col("identifier").cast(pl.UInt64).sum(), pl.col("check").sum())
+    return sums.select("order", (pl.col("identifier") & MASK).cast(pl.Int64).alias("sighting"), "check")
 
 
 def _identifiers(known: pl.DataFrame, in_order: pl.DataFrame) -> pl.DataFrame:
@@ -222,8 +220,8 @@ def _spelled(known: pl.DataFrame, times: pl.Series) -> pl.DataFrame:
 
 def _sightings(carried: pl.DataFrame, sets: pl.DataFrame, in_order: pl.DataFrame) -> pl.DataFrame:
     """One row per set, as of its least event."""
-    seen = sets.with_row_index("first").drop_nulls("sighting")
-    found = seen.group_by("sighting").agg(pl.col("first", "check").first(), count=pl.len()).sort("sighting")
+    by_set = sets.group_by("sighting").agg(pl.col("check").first(), first=pl.col("order").min(), count=pl.len())
+    found = by_set.sort("sighting")
     first = found.get_column("first")
     place = pl.repeat(None, in_order.height, dtype=pl.UInt32, eager=True)
     place = place.scatter(first, pl.int_range(first.len(), dtype=pl.UInt32, eager=True))

@@ -19,6 +19,7 @@ MOST_COLUMNS = 300
 REST = "_rest"
 MOST_CELLS = 1 << 24  # values that one query reads out of JSON
 TOGETHER = 32  # columns that are made together
+ESCAPED = r'["\\\x00-\x1f]'  # what JSON writes otherwise than as it is
 
 StandIns = Mapping[int, Mapping[Path, Path]]
 """For each table the paths whose values, where there are none, are those of another path."""
@@ -202,6 +203,8 @@ def json_of(column: pl.Series) -> pl.Series:
         return column.alias("v").to_frame().select(json_number(pl.col("v"))).to_series().alias(column.name)
     if column.dtype != pl.String:
         return column.cast(pl.String)
+    if not column.str.contains(ESCAPED).any():
+        return ('"' + column + '"').alias(column.name)  # ten times as fast
     wrapped = (
         column.alias("v").to_frame().select(pl.struct("v").struct.json_encode().str.slice(5).str.strip_suffix("}"))
     )
