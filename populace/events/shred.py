@@ -18,6 +18,7 @@ from populace.expressions import json_number
 MOST_COLUMNS = 300
 REST = "_rest"
 MOST_CELLS = 1 << 24  # values that one query reads out of JSON
+MOST_OBJECTS = 64  # tables, or objects in them, that one query is asked of; it looks for a row's among all of them
 TOGETHER = 32  # columns that are made together
 ESCAPED = r'["\\\x00-\x1f]'  # what JSON writes otherwise than as it is
 
@@ -103,7 +104,7 @@ def _batches(level: Sequence[_Objects], asked: Sequence[list[str]]) -> Iterator[
     together: dict[int, list[str]] = {}
     for number, (each, mine) in enumerate(zip(level, asked, strict=True)):
         more = each.texts.len() * len(mine)
-        if together and cells + more > MOST_CELLS:
+        if together and (cells + more > MOST_CELLS or len(together) == MOST_OBJECTS):
             yield from _by_paths(level, together)
             cells, together = 0, {}
         if mine:

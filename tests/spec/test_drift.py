@@ -162,6 +162,7 @@ def cut(request, monkeypatch):
     if request.param == "tiny":
         monkeypatch.setattr(reading, "MOST_ROWS", 40)
         monkeypatch.setattr(shred, "MOST_CELLS", 100)
+        monkeypatch.setattr(shred, "MOST_OBJECTS", 3)
         monkeypatch.setattr(parts, "OWN_TABLES", 2)
     return request.param
 
