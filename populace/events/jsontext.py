@@ -191,9 +191,14 @@ def begins_an_object(texts: pl.Series) -> pl.Series:
 
 def _unsound(texts: pl.Series) -> pl.Series:
     """The distinct texts that hold NaN or Infinity outside of quotes."""
-    hinted = texts.filter(texts.str.contains(HINT))
-    suspect = hinted.filter(hinted.str.contains(SUSPECT)).unique()
+    suspect = texts.gather(suspects(texts)).unique()
     return pl.Series([text for text in suspect if _holds_no_number(text)], dtype=pl.String)
+
+
+def suspects(texts: pl.Series) -> pl.Series:
+    """Where texts stand that may hold NaN or Infinity outside of quotes."""
+    hinted = texts.str.contains(HINT).fill_null(value=False).arg_true()
+    return hinted.filter(texts.gather(hinted).str.contains(SUSPECT))
 
 
 def _holds_no_number(text: str) -> bool:

@@ -43,7 +43,7 @@ def test_e60_a_line_is_a_call(reader):
         '["a"]',
         '[{"page":{"url":"x"}}]',
         '{"a":NaN}',
-        '{"library":{"name":1},"page":{"url":[NaN]}}',
+        '{"library":{"name":1},"page":{"url":"x","b":[NaN]}}',
     ],
 )
 def test_1_7_a_context_that_is_no_object_is_told(value, reader):

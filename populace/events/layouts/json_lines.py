@@ -13,7 +13,7 @@ from typing import Literal
 import duckdb
 import polars as pl
 
-from populace.events.jsontext import HINT, JsonReader, begins_an_object, is_object, pointer, whole_only
+from populace.events.jsontext import JsonReader, begins_an_object, is_object, pointer, suspects, whole_only
 from populace.events.layouts import paths
 from populace.events.layouts.canonical import ROW, TEXTS, Path, Wanted, in_context
 from populace.events.layouts.instants import NAMES as INSTANTS
@@ -174,13 +174,11 @@ def _wrong_type(found: pl.DataFrame, types: pl.Series) -> pl.Series:
 
 
 def _wrong_context(found: pl.DataFrame, lines: pl.Series, is_sound: pl.Series, json: JsonReader) -> pl.Series:
-    """Where a context is something else than an object, or has NaN or Infinity where it is read."""
-    read = [name for name in found.columns if name.startswith("context/")]
+    """Where a context is something else than an object, or has NaN or Infinity in it."""
     # An array has elements at paths that begin with a number.
-    names = [name for name in read if not re.match(r"context/\d", name)]
-    is_empty = pl.all_horizontal(pl.col(*names, SEEN).is_null())
-    is_odd = pl.any_horizontal(pl.col(read).str.contains(HINT).fill_null(value=False))
-    asked = is_sound & found.select(is_empty | is_odd).to_series()
+    below = [name for name in found.columns if name.startswith("context/") and not re.match(r"context/\d", name)]
+    is_empty = found.select(pl.all_horizontal(pl.col(*below, SEEN).is_null())).to_series()
+    asked = is_sound & is_empty.scatter(suspects(lines), True)
     contexts = json.values(_only(lines, asked), ["/context"])[0]
     return ~is_object(contexts.set(contexts == "null", None))
 
