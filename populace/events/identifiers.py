@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from populace.definitions import Identifier, Identity
-from populace.events.jsontext import MASK, JsonReader
+from populace.events.jsontext import MASK, JsonReader, Path
 from populace.events.values import as_text
 
 COLUMNS = {"user_id": "user_id", "anonymous_id": "anonymous_id"}
@@ -25,7 +25,6 @@ KNOWN: dict[str, pl.DataType | type[pl.DataType]] = {
     "order": pl.List(pl.UInt32),
 }
 
-Path = tuple[str, ...]
 Place = tuple[str, Path]
 """Where a value may stand: the column (traits, context, properties) and the keys below it."""
 
@@ -228,5 +227,5 @@ def _sightings(carried: pl.DataFrame, sets: pl.DataFrame, in_order: pl.DataFrame
     listed = carried.select("identifier", place=place.gather(carried.get_column("order"))).drop_nulls("place")
     ids = listed.sort("place", maintain_order=True).group_by("place", maintain_order=True).agg("identifier")
     firsts = in_order.select(pl.all().name.prefix("first_"))[first]
-    dated = found.select("sighting", "check", ids=ids.get_column("identifier")).hstack(firsts)
-    return dated.hstack([found.get_column("count")])
+    sets_of = found.select("sighting", "check", ids=ids.get_column("identifier"))
+    return sets_of.hstack([*firsts, found.get_column("count")])

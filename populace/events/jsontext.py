@@ -30,6 +30,9 @@ from (select n, j, unnest(list_distinct(json_keys(j))) as k from input where j i
 
 MASK = (1 << 63) - 1
 
+Path = tuple[str, ...]
+"""The keys that lead to a value."""
+
 Asked = Mapping[int, Sequence[str]]
 """For each group the JSON pointers that its rows are asked for."""
 
@@ -117,20 +120,14 @@ class JsonReader:
         width = max((len(pointers) for pointers in asked.values()), default=0)
         if not width:
             return pl.DataFrame()
-        return self._query(
-            rows, f"select {_picked(width)} from (select {_by_group('json_extract', asked)} as v from input)"
-        )
+        return self._query(rows, f"select {_picked(width)} from (select {_by_group(asked)} as v from input)")
 
-    def keys(self, rows: pl.DataFrame, asked: Asked) -> list[tuple[int, list[list[str] | None], int]]:
-        """(group, the keys of the object at each of its pointers, count): how many rows of a group have the same."""
-        if not any(asked.values()):
-            return []
-        groups = ", ".join(str(group) for group, pointers in asked.items() if pointers)
+    def keys(self, rows: pl.DataFrame) -> list[tuple[int, list[str], int]]:
+        """(group, keys, count): how many objects of a group of (g: u16, j: JSON objects or null) have the same keys."""
         # As text, by which DuckDB groups in half the time that lists take.
-        text = f"to_json({_by_group('json_keys', asked)})::varchar"
-        answers = f"select g, {text} as found from input where j is not null and g in ({groups})"
-        counted = self._query(rows, f"select g, found, count(*) as count from ({answers}) group by all")
-        return [(group, json.loads(found), count) for group, found, count in counted.iter_rows()]
+        found = "select g, to_json(json_keys(j))::varchar as found from input where j is not null"
+        counted = self._query(rows, f"select g, found, count(*) as count from ({found}) group by all")
+        return [(group, json.loads(keys), count) for group, keys, count in counted.iter_rows()]
 
     # --- numbers ------------------------------------------------------------------------------------
 
@@ -159,8 +156,8 @@ def _picked(width: int) -> str:
     return ", ".join(f"v[{n}]::varchar as v{n}" for n in range(1, width + 1))
 
 
-def _by_group(function: str, asked: Asked) -> str:
-    cases = (f"when {group} then {function}(j, {_listed(each)})" for group, each in asked.items() if each)
+def _by_group(asked: Asked) -> str:
+    cases = (f"when {group} then json_extract(j, {_listed(each)})" for group, each in asked.items() if each)
     return f"case g {' '.join(cases)} end"
 
 

@@ -10,9 +10,9 @@ from typing import Protocol
 import polars as pl
 
 from populace.events import shred
-from populace.events.identifiers import Path, Place
-from populace.events.jsontext import JsonReader, dotted, is_object, names, pointer, whole_only
-from populace.events.layouts.canonical import GROUP_ID, Wanted, in_context
+from populace.events.identifiers import Place
+from populace.events.jsontext import JsonReader, Path, dotted, is_object, names, pointer, whole_only
+from populace.events.layouts.canonical import GROUP_ID, Wanted, context_column
 from populace.events.rows import MOST_PROPERTIES, MOST_TRAITS, is_empty_text, wrong_objects
 from populace.events.values import JSON, of_values, without_null
 
@@ -85,7 +85,7 @@ class JsonPayload:
             wrong = ~(context.is_null() | (are_valid & is_object(context)))
             are_objects = json.are_objects(objects)
         else:
-            values = [frame.get_column(in_context(path)) for path in paths]
+            values = [frame.get_column(context_column(path)) for path in paths]
             wrong = frame.get_column("context_not_object")
             are_objects = pl.DataFrame([is_object(each) for each in objects])
         contexts = dict(zip(paths, without_null(pl.DataFrame(values)), strict=True))

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from populace.events.jsontext import DEPTH, Asked, JsonReader, names, pointer
-from populace.events.values import JSON, Path, are_full, of_values, without_null
+from populace.events.jsontext import DEPTH, Asked, JsonReader, Path, names, pointer
+from populace.events.values import JSON, are_full, of_values, without_null
 from populace.expressions import json_number
 
 MOST_COLUMNS = 300
@@ -70,10 +70,10 @@ def all_columns(rows: pl.DataFrame, prefix: str, json: JsonReader, stand_ins: St
 def _children(level: Sequence[_Objects], found: dict[int, _Found], json: JsonReader) -> list[list[str]]:
     """The keys of each of these objects, of a table as many as it has room for: the most frequent, then by path."""
     counts: dict[int, dict[Path, int]] = defaultdict(lambda: defaultdict(int))
-    for frame, asked in _batches(level, [[""]] * len(level)):
-        for number, (keys,), count in json.keys(frame, asked):
+    for frame, _ in _batches(level, [[""]] * len(level)):  # one answer each
+        for number, keys, count in json.keys(frame):
             each = level[number]
-            for key in set(keys or ()):
+            for key in set(keys):
                 counts[each.table][(*each.path, key)] += count
     chosen: set[tuple[int, Path]] = set()
     for table, paths in counts.items():

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from populace.events.identifiers import Path
+from populace.events.jsontext import Path
 from populace.events.payload import Payload, Spans
 
 ENVELOPE = ("message_id", "timestamp", "received_at", "source", "sighting")

@@ -13,12 +13,11 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from populace.events.jsontext import DEPTH, dotted
+from populace.events.jsontext import DEPTH, Path, dotted
 from populace.expressions import EXACT, json_number
 
 JSON = ":json"
 
-Path = tuple[str, ...]
 
 FIRST = {'"': "text", "t": "boolean", "f": "boolean", "{": "json", "[": "json"}
 

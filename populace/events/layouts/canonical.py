@@ -1,7 +1,7 @@
 """What every layout shares: the shape of canonical rows, and identifiers as text.
 
 Canonical rows are one row per row of an object, in its order. `COLUMNS` all of them have. The payload comes in one of
-three forms: as JSON text (`JSONS`), as JSON text whose context is taken apart already (`in_context`), or typed, in
+three forms: as JSON text (`JSONS`), as JSON text whose context is taken apart already (`context_column`), or typed, in
 columns that `typed` makes.
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import polars as pl
 from polars import selectors
 
-from populace.events.jsontext import pointer
+from populace.events.jsontext import Path, pointer
 from populace.events.layouts.instants import NAMES as INSTANTS
 
 ROW = "\ufdd0row"  # where a row stands in its object; begins with what Unicode keeps for a program's own use
@@ -20,7 +20,6 @@ JSONS = ("properties", "traits", "context")
 GROUP_ID = ("groupId",)  # of a context; blank it drops an event (E-13)
 COLUMNS = ("row", *TEXTS, "timestamp", "received_at", "unreadable", "problem")
 
-Path = tuple[str, ...]
 Schema = Mapping[str, pl.DataType]
 Columns = Mapping[str, str]  # the name of a column in the file, by its canonical name
 
@@ -40,7 +39,7 @@ class Wanted:
         return sorted({*self.context, GROUP_ID})
 
 
-def in_context(path: Path) -> str:
+def context_column(path: Path) -> str:
     """The name of the column that holds the values at a path below `context`, as JSON."""
     return f"context{pointer(path)}"
 

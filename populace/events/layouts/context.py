@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import polars as pl
 
-from populace.events.jsontext import dotted
+from populace.events.jsontext import Path, dotted
 from populace.events.layouts import typed
-from populace.events.layouts.canonical import Columns, Path, Schema
+from populace.events.layouts.canonical import Columns, Schema
 
 PREFIX = "context_"
 EXTERNAL_IDS = ("externalIds",)

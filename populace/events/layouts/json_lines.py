@@ -1,7 +1,8 @@
 """Segment's and RudderStack's raw archives: files of lines, each one whole call as JSON (E-60).
 
 DuckDB takes all lines of a frame apart in one query, contexts too, of which only what is wanted is read. Whether a
-context is an object at all shows by what stands in it; lines in which nothing does are looked at once more.
+context is an object at all shows by what stands in it; lines in which nothing does, or which may hold NaN, are looked
+at once more.
 """
 
 import re
@@ -13,9 +14,9 @@ from typing import Literal
 import duckdb
 import polars as pl
 
-from populace.events.jsontext import JsonReader, begins_an_object, is_object, pointer, suspects, whole_only
+from populace.events.jsontext import JsonReader, Path, begins_an_object, is_object, pointer, suspects, whole_only
 from populace.events.layouts import paths
-from populace.events.layouts.canonical import ROW, TEXTS, Path, Wanted, in_context
+from populace.events.layouts.canonical import ROW, TEXTS, Wanted, context_column
 from populace.events.layouts.instants import NAMES as INSTANTS
 from populace.events.layouts.instants import Moments
 from populace.events.values import as_text, without_null
@@ -73,7 +74,7 @@ class JsonLines:
     def rows(self, lines: pl.DataFrame, path: str, wanted: Wanted, json: JsonReader) -> pl.DataFrame:
         """Canonical rows in the JSON form, one a line and in their order, with `name` and `category`.
 
-        Of contexts the columns `in_context` of what is wanted, and `context_not_object`.
+        Of contexts the columns `context_column` of what is wanted, and `context_not_object`.
 
         Parameters
         ----------
@@ -105,7 +106,7 @@ class JsonLines:
             pl.coalesce(lines.get_column("reason"), "problem").alias("problem"),
             *PAYLOAD,
             "context_not_object",
-            *map(in_context, wanted.in_context),
+            *map(context_column, wanted.in_context),
             *(pl.when(is_titled).then(name).alias(name) for name in TITLES),
         )
 
@@ -115,7 +116,7 @@ RUDDERSTACK = JsonLines(lambda path: paths.day_or_hour(path, month_first=True), 
 
 
 def fields(lines: pl.Series, contexts: Sequence[Path], json: JsonReader) -> pl.DataFrame:
-    """`FIELDS`, `in_context` of these paths, `context_not_object` and `problem` of each line; null where it has none.
+    """Of each line `FIELDS`, `context_column` of these paths, `context_not_object`, `problem`; null where it has none.
 
     Payload and what is in contexts is JSON, all else text.
     """
@@ -148,7 +149,7 @@ def _extracted(
 ) -> tuple[pl.DataFrame, pl.Series]:
     """What stands in each line, as JSON, and whether the line is a JSON object.
 
-    That is the values of these keys, named as `FIELDS`, `in_context` of the paths, and `SEEN` of the library.
+    That is the values of these keys, named as `FIELDS`, `context_column` of the paths, and `SEEN` of the library.
     """
     below = [("context", *path) for path in (*contexts, LIBRARY)]
     pointers, whole = [pointer(path) for path in (*zip(keys, strict=True), *below)], whole_only(lines)
@@ -157,7 +158,7 @@ def _extracted(
     except duckdb.InvalidInputException:  # one bad line ends a query, unless it is tried, which costs more
         values, are_valid = json.tried(whole, pointers)
     found = pl.DataFrame(values)
-    found.columns = [*FIELDS, *map(in_context, contexts), SEEN]
+    found.columns = [*FIELDS, *map(context_column, contexts), SEEN]
     return without_null(found), lines.is_not_null() & are_valid & begins_an_object(lines)
 
 
@@ -185,7 +186,7 @@ def _wrong_context(found: pl.DataFrame, lines: pl.Series, is_sound: pl.Series, j
 
 def _traits(found: pl.DataFrame) -> pl.Series:
     """The traits of each call, for an Identify call without any those of its context."""
-    traits, inner = found.get_column("traits"), found.get_column(in_context(TRAITS))
+    traits, inner = found.get_column("traits"), found.get_column(context_column(TRAITS))
     lacks = (found.get_column("type") == "identify").fill_null(value=False) & (traits.fill_null("{}") == "{}")
     return inner.zip_with(lacks & inner.is_not_null(), traits).alias("traits")
 
