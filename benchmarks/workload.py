@@ -45,6 +45,7 @@ CLOCK = np.cumsum([0, 3, 2, 1, 1, 2, 4, 8, 12, 15, 16, 16, 17, 16, 15, 14, 14, 1
 CALLS = {"page_viewed": 0.15, "identify": 0.04, "group": 0.01}  # tables that are no track call; shares of all events
 TYPES = {"page_viewed": "page", "identify": "identify", "group": "group"}
 COPIED = 0.005
+VISIT, PAUSE = 5, 40_000  # calls of a visit and milliseconds between them, on average
 FAULTS = ("no_ids", "no_message_id", "unknown_type", "array_properties", "truncated_context")
 UNTYPED = FAULTS[3:]
 
@@ -112,16 +113,16 @@ def own(plan: Plan, day: int, part: int) -> pl.DataFrame:
     first, after = plan.before(day, part), plan.before(day, part + 1)
     rng = np.random.default_rng([plan.seed, day, part])
     low, high = _instants(day, np.array([part, part + 1]) / plan.parts).tolist()
-    received = _instants(day, (part + np.sort(rng.random(count := after - first))) / plan.parts)
+    visit, received = _visits(plan, rng, day, part, count := after - first)
     shares, row = np.array([*plan.tables().values()]), np.arange(first, after)
-    person = _who(plan, rng, table := rng.choice(len(shares), count, p=shares / shares.sum()))
+    person = _who(plan, rng, visit, table := rng.choice(len(shares), count, p=shares / shares.sum()))
     columns = {
         **person,
         "row": row,
         "table": table,
         "message_id": uuids(row, 8 * plan.seed),
         "anonymous_id": uuids(person["device"], 8 * plan.seed + 2),
-        "received": received.clip(low, high - 1),
+        "received": (high - 1 - abs(high - 1 - received)).clip(low),
         "high": np.full(count, high),
         "delay": np.exp(rng.normal(8.5, 1, count)).astype(np.int64).clip(1000, 10 * MINUTE),
         "product": (2000 * rng.random(count) ** 1.7).astype(np.int64),
@@ -133,20 +134,31 @@ def own(plan: Plan, day: int, part: int) -> pl.DataFrame:
     return _dressed(pl.DataFrame(columns), plan)
 
 
+def _visits(plan: Plan, rng: np.random.Generator, day: int, part: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The visit of each call and when the call was received, in that order; calls of a visit follow one another."""
+    visit = np.cumsum(rng.random(count) < 1 / VISIT)
+    begins = _instants(day, (part + rng.random(count + 1)) / plan.parts)[visit]
+    passed = np.cumsum(rng.exponential(PAUSE, count).astype(np.int64))
+    received = begins + passed - passed[np.searchsorted(visit, visit)]
+    order = np.argsort(received, kind="stable")
+    return visit[order], received[order]
+
+
 def _instants(day: int, shares: np.ndarray) -> np.ndarray:
     """When these shares of a day's calls have been received."""
     hours = np.interp(shares, CLOCK, np.arange(25))
     return ((shop.FIRST_DAY - EPOCH).days + day) * DAY + (hours * (DAY / 24)).astype(np.int64)
 
 
-def _who(plan: Plan, rng: np.random.Generator, table: np.ndarray) -> dict[str, np.ndarray]:
+def _who(plan: Plan, rng: np.random.Generator, visit: np.ndarray, table: np.ndarray) -> dict[str, np.ndarray]:
     """The person and the browser of each call; of twenty people the first eleven have an account."""
-    person = (plan.people * rng.random(len(table)) ** 1.5).astype(np.int64)
+    each, which, signed_in = rng.random((3, len(table) + 1))[:, visit]
+    person = (plan.people * each**1.5).astype(np.int64)
     is_account = table >= len(plan.tables()) - 2  # identify and group calls
     person = np.where(is_account, person - person % 20 + person % 11, person)
     browsers = (mixed(person, 1) % np.uint64(3)).astype(np.int64) + 1
-    device = person * 3 + (rng.random(len(table)) ** 2 * browsers).astype(np.int64)
-    is_known = is_account | ((person % 20 < 11) & (rng.random(len(table)) < shop.IS_KNOWN / 0.55 - 0.05))
+    device = person * 3 + (which**2 * browsers).astype(np.int64)
+    is_known = is_account | ((person % 20 < 11) & (signed_in < shop.IS_KNOWN / 0.55 - 0.05))
     return {"person": person, "device": device, "is_known": is_known, "made": mixed(device, 2) >> np.uint64(20)}
 
 

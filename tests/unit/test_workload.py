@@ -11,7 +11,7 @@ import pytest
 from benchmarks import workload
 from benchmarks.workload import Plan
 
-PLAN = Plan(events=2000, days=3, names=22, seed=75)  # of this seed there is something of everything
+PLAN = Plan(events=6000, days=3, names=22, seed=7)  # of this seed there is something of everything
 IDS = {"userId": "user_id", "anonymousId": "anonymous_id", "groupId": "group_id", "messageId": "message_id"}
 INSTANTS = {"receivedAt": "received_at", "sentAt": "sent_at", "originalTimestamp": "original_timestamp"}
 OBJECTS = ("context", "properties", "traits", "integrations")
@@ -165,7 +165,7 @@ def test_a_day_more_goes_on_where_the_archive_ends(archives, tmp_path):
     truth = workload.write(tmp_path, PLAN, "raw", days=[PLAN.days])
     before = {row["message_id"] for row in raw(archives["raw"][0])} - {None}
     late = [row for row in by_message(raw(tmp_path)).values() if row["message_id"] in before]
-    assert 700 < truth["messages"] < 740
+    assert 2100 < truth["messages"] < 2220
     assert 0 < len(late) <= truth["duplicates"]
 
 
