@@ -205,8 +205,32 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class Limit:
+    """At most so many values of a type on one profile: ever, or added within the period up to an event (I-20 to I-24).
+
+    `period` is a sliding window: a value added exactly one period ago does not count any more.
+    """
+
+    most: int
+    period: timedelta | None = None
+
+    @property
+    def microseconds(self) -> int | None:
+        return None if self.period is None else self.period // timedelta(microseconds=1)
+
+
+GROUP_ID = "group_id"  # names accounts, never users (I-70)
+
+# Identifier types with places of their own (2.2).
+BUILT_IN = (
+    "user_id", "email", "anonymous_id", GROUP_ID, "android.id", "android.idfa", "android.push_token", "ios.id",
+    "ios.idfa", "ios.push_token", "ga_client_id", "braze_id", "cross_domain_id",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
 class Identifier:
-    """A type of external id: where it is read and how it is normalised.
+    """A type of external id: where it is read, how it is normalised, and how many of it a profile may hold.
 
     `read_from` names the trait or property of a custom identifier (I-3); None for the built-in types.
     """
@@ -214,8 +238,17 @@ class Identifier:
     id_type: str
     normalize: OneOfThese["none", "trim", "trim_lower"] = "trim"
     read_from: str | None = None
-    limit: str | None = None
+    limit: Limit | None = None
     blocked: tuple[str, ...] = ()
+    at: Place = field(default=NOWHERE, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Forbidden:
+    """Two identifiers, each (type, value), that never share a profile, and why."""
+
+    pair: tuple[tuple[str, str], tuple[str, str]]
+    because: str = ""
     at: Place = field(default=NOWHERE, compare=False)
 
 
@@ -229,6 +262,7 @@ class Identity:
 
     identifiers: tuple[Identifier, ...]
     blocked: tuple[str, ...] = ()
+    forbidden: tuple[Forbidden, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,14 @@ from typing import Any
 import click
 
 from populace import __version__
-from populace.cli import demo, quarantine, reading, running, sources
+from populace.cli import demo, identity, quarantine, reading, running, sources
 from populace.errors import PopulaceError
 
 COMMANDS = (
     demo.demo, demo.ui,
     running.replay, running.recompute, running.backfill, running.sync,
     reading.check, reading.status, reading.show, reading.members, reading.preview,
-    quarantine.quarantine, sources.sources,
+    quarantine.quarantine, sources.sources, identity.identity,
 )  # fmt: skip
 
 

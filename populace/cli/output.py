@@ -10,6 +10,7 @@ import click
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 Row = Mapping[str, Any]
 
@@ -24,6 +25,7 @@ LOOKS: dict[str, Any] = {
 
 MOST_ACROSS = 4  # sources that a table shows beside each other
 SHOWN_PATHS = 5
+LONGEST = 500  # of a value
 
 screen = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
@@ -71,8 +73,16 @@ def table(title: str, rows: Iterable[Row]) -> None:
         is_number = all(isinstance(row.get(name), int | float | None) for row in listed)
         drawn.add_column(name.replace("_", " "), justify="right" if is_number else "left", overflow="fold")
     for row in listed:
-        drawn.add_row(*(text(row.get(name)) for name in names))
+        drawn.add_row(*(Text(plain(text(row.get(name)))) for name in names))
     screen.print(drawn if listed else f"[bold]{title}[/]: none")
+
+
+def plain(written: str) -> str:
+    """Text from an archive on one line of the terminal, with nothing in it that steers one, and not without end."""
+    shown = written[: LONGEST + 1]
+    if not shown.isprintable():
+        shown = "".join(each if each.isprintable() else " " for each in shown)
+    return shown if len(shown) <= LONGEST else shown[:LONGEST] + "…"
 
 
 def text(value: Any) -> str:
@@ -99,6 +109,7 @@ def sources(rows: Iterable[Row]) -> None:
         table("Rejected rows", _across(wrong) if len(wrong) <= MOST_ACROSS else _down(wrong))
     for row in listed:
         _unreadable(row["source"], row["failed"])
+        _ignored(row["source"], row["ignored"])
 
 
 def _across(listed: list[Row]) -> list[Row]:
@@ -119,9 +130,16 @@ def _down(listed: list[Row]) -> list[Row]:
 
 def _unreadable(source: str, paths: list[str]) -> None:
     for path in paths[:SHOWN_PATHS]:
-        screen.print(f"{source}: cannot be read: {path}", soft_wrap=True, markup=False)
+        screen.print(plain(f"{source}: cannot be read: {path}"), soft_wrap=True, markup=False)
     if len(paths) > SHOWN_PATHS:
         screen.print(f"{source}: and {len(paths) - SHOWN_PATHS:,} more objects that cannot be read")
+
+
+def _ignored(source: str, found: Row) -> None:
+    if found["objects"]:
+        more = ", …" if found["objects"] > len(found["first"]) else ""
+        told = f"{source}: {found['objects']:,} of its objects are not read by its layout: {', '.join(found['first'])}"
+        screen.print(plain(told + more), soft_wrap=True, markup=False)
 
 
 def _short(value: Any) -> Any:

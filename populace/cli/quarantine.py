@@ -90,7 +90,8 @@ def _tell_samples(found: list[dict]) -> None:
     for (source, reason, meaning), rows in groupby(found, lambda row: (row["source"], row["reason"], row["meaning"])):
         output.screen.print(f"\n{source}: {reason}: {meaning}", soft_wrap=True, markup=False)
         for row in rows:
-            output.screen.print(f"  {row['object']}, row {row['row']:,}", soft_wrap=True, markup=False)
+            place = output.plain(f"  {row['object']}, row {row['row']:,} (the first is 0)")
+            output.screen.print(place, soft_wrap=True, markup=False)
             if "whole" in row:
                 output.screen.print(f"    {_short(row['whole'] or '', reason)}", soft_wrap=True, markup=False)
 

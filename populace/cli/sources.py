@@ -60,7 +60,7 @@ def _show(found: Probe) -> None:
             "Rows of the sample that would be rejected", [{"because": c, "rows": n} for c, n in found.rejected.items()]
         )
     for warning in found.warnings:
-        output.errors.print(f"warning: {warning}", soft_wrap=True, markup=False)
+        output.errors.print(output.plain(f"warning: {warning}"), soft_wrap=True, markup=False)
     if found.entry:
         output.screen.print("\n[bold]sources.yaml[/]")
         output.screen.print(found.entry, soft_wrap=True, markup=False)

@@ -5,19 +5,18 @@ recomputed without reading events again. A number is a fingerprint of what it st
 same set has the same number in every part, on every day, however an archive is cut.
 """
 
-import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import polars as pl
 
-from populace.definitions import Identifier, Identity
-from populace.events.jsontext import MASK, JsonReader, Path
+from populace.definitions import GROUP_ID, Identifier, Identity
+from populace.events.jsontext import MASK, JsonReader
+from populace.events.places import COLUMNS, EXTERNAL_IDS, Place, reading
 from populace.events.values import as_text
 
-COLUMNS = {"user_id": "user_id", "anonymous_id": "anonymous_id"}
 LONGEST_VALUE = 500  # I-9
 EVENT_ORDER = ("timestamp", "received_at", "message_id")  # E-27
-EXTERNAL_IDS = ("externalIds",)
 KNOWN: dict[str, pl.DataType | type[pl.DataType]] = {
     "id_type": pl.String,
     "raw_value": pl.String,
@@ -25,8 +24,9 @@ KNOWN: dict[str, pl.DataType | type[pl.DataType]] = {
     "order": pl.List(pl.UInt32),
 }
 
-Place = tuple[str, Path]
-"""Where a value may stand: the column (traits, context, properties) and the keys below it."""
+
+Found = Mapping[Place, pl.Series]
+"""For places that hold anything the value of each row as JSON, null where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,40 +44,10 @@ class Sightings:
     of_row: pl.Series
 
 
-# --- where identifiers stand ----------------------------------------------------------------------
-
-
-def places(rule: Identifier) -> list[Place]:
-    """Where an identifier may stand, in the order in which places are preferred (2.2, I-3)."""
-    if rule.id_type in COLUMNS:
-        return []
-    name = rule.read_from or rule.id_type
-    spellings = sorted({_snake(name), _camel(name), name})
-    below: dict[str, Path] = {"traits": (), "context": ("traits",), "properties": ()}
-    return [(column, (*keys, spelling)) for column, keys in below.items() for spelling in spellings]
-
-
-def all_places(rules: Identity) -> list[Place]:
-    """Every place that some identifier is read from, each once; `context.externalIds` among them (E-11)."""
-    listed = [place for rule in rules.identifiers for place in places(rule)]
-    return list(dict.fromkeys([*listed, ("context", EXTERNAL_IDS)]))
-
-
-def _snake(name: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).lower()
-
-
-def _camel(name: str) -> str:
-    head, *tail = _snake(name).split("_")
-    return head + "".join(part.capitalize() for part in tail)
-
-
 # --- what carriers carry --------------------------------------------------------------------------
 
 
-def number(
-    rows: pl.DataFrame, found: dict[Place, pl.Series], rules: Identity, salt: int, json: JsonReader
-) -> Sightings:
+def number(rows: pl.DataFrame, found: Found, rules: Identity, salt: int, json: JsonReader) -> Sightings:
     """Number the identifiers of some rows and the sets they form.
 
     Parameters
@@ -86,7 +56,7 @@ def number(
         (user_id, anonymous_id: str, timestamp, received_at, message_id, order: u32), many rows; `order`
         is each row's rank in event order, without gaps, and says below which row is meant.
     found
-        For places that hold anything, the value of each row as JSON, null where there is none.
+        What stands at the places that `places.all_places` lists.
     salt
         Another one gives other numbers.
     """
@@ -104,22 +74,37 @@ def number(
     )
 
 
-def _known(rows: pl.DataFrame, found: dict[Place, pl.Series], rules: Identity, json: JsonReader) -> pl.DataFrame:
+def _known(rows: pl.DataFrame, found: Found, rules: Identity, json: JsonReader) -> pl.DataFrame:
     """(id_type, raw_value, value, order: list[u32]): each identifier as it is written, and the rows that carry it.
 
     Values are normalised (I-8), and none are blank or too long (I-9).
     """
     order = rows.get_column("order")
     listed = [pl.DataFrame(schema=KNOWN)]
-    external = _external(order, found.get(("context", EXTERNAL_IDS)), json)
+    external = _external(order, found.get(EXTERNAL_IDS), json)
     for rule in rules.identifiers:
+        if rule.id_type == GROUP_ID:
+            continue  # names accounts, not users
         if rule.id_type in COLUMNS:
             carried = [_carried(order, rows.get_column(COLUMNS[rule.id_type]))]
         else:
-            carried = [_unquoted(_carried(order, found[place])) for place in places(rule) if place in found]
+            carried = [_unquoted(_carried(order, each)) for each in _values(found, rule)]
         carried.append(_unquoted(external.filter(type=f'"{rule.id_type}"').select("order", raw_value="id")))
         listed.append(_written([each for each in carried if not each.is_empty()], rule))
     return pl.concat(listed)
+
+
+def _values(found: Found, rule: Identifier) -> list[pl.Series]:
+    """What stands at the places of a type, place by place, in the rows that meet its conditions."""
+    read = reading(rule)
+    values = [found[place] for place in read.places if place in found]
+    for place, expected in read.conditions if values else ():
+        told = found.get(place)
+        if told is None:
+            return []
+        is_met = (as_text(told.alias("told").to_frame()).to_series() == expected).fill_null(value=False)
+        values = [each.set(~is_met, None) for each in values]
+    return values
 
 
 def _carried(order: pl.Series, values: pl.Series) -> pl.DataFrame:

@@ -11,7 +11,7 @@ from datetime import date
 import polars as pl
 
 from populace.definitions import Identity
-from populace.events import identifiers, rows
+from populace.events import identifiers, places, rows
 from populace.events.jsontext import JsonReader, names
 from populace.events.layouts.canonical import Wanted
 from populace.events.payload import JsonPayload, Payload, TypedPayload
@@ -42,15 +42,18 @@ class Rules:
 
     @property
     def wanted(self) -> Wanted:
-        """The paths below context that someone reads."""
-        listed = [path for column, path in identifiers.all_places(self.identity) if column == "context"]
-        return Wanted(frozenset(listed) | {names(path) for path in self.context})
+        """The paths below context, and integrations, that someone reads."""
+        listed = places.all_places(self.identity)
+        context, integrations = (
+            frozenset(path for column, path in listed if column == each) for each in ("context", "integrations")
+        )
+        return Wanted(context | {names(path) for path in self.context}, integrations)
 
     def describe(self) -> dict:
         """The same as plain data, for a fingerprint."""
-        places = [[each.id_type, each.normalize, each.read_from] for each in self.identity.identifiers]
+        read = [[each.id_type, each.normalize, each.read_from] for each in self.identity.identifiers]
         described = {"format": [FORMAT, self.salt], "layout": self.layout, "context": sorted(self.context)}
-        return described | {"identifiers": sorted(places, key=str)}
+        return described | {"identifiers": sorted(read, key=str)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +137,7 @@ def tables(checked: Checked, kept: pl.Series, source: str, rules: Rules, json: J
     good = checked.rows.filter(pl.col("reason").is_null()).filter(kept)
     placed = _placed(good.with_columns(table=table_name(), order=_event_order(good), source=pl.lit(source)))
     payload = checked.payload.take(placed, json)
-    values = payload.identifier_values(identifiers.all_places(rules.identity))
+    values = payload.identifier_values(places.all_places(rules.identity))
     numbered = identifiers.number(placed, values, rules.identity, rules.salt, json)
     placed = placed.with_columns(sighting=numbered.of_row)
     own, few = event_tables(placed, payload, rules.context, OWN_TABLES)

@@ -10,9 +10,9 @@ from typing import Protocol
 import polars as pl
 
 from populace.events import shred
-from populace.events.identifiers import Place
 from populace.events.jsontext import JsonReader, Path, dotted, is_object, names, pointer, whole_only
-from populace.events.layouts.canonical import GROUP_ID, Wanted, context_column
+from populace.events.layouts.canonical import GROUP_ID, Wanted, context_column, integrations_column
+from populace.events.places import Place
 from populace.events.rows import MOST_PROPERTIES, MOST_TRAITS, is_empty_text, wrong_objects
 from populace.events.values import JSON, of_values, without_null
 
@@ -64,12 +64,14 @@ class JsonPayload:
         self,
         texts: pl.DataFrame,
         contexts: Mapping[Path, pl.Series],
+        integrations: Mapping[Path, pl.Series],
         flags: pl.DataFrame,
         json: JsonReader,
         rows: pl.DataFrame | None = None,
     ) -> None:
         self.texts = texts
         self.contexts = contexts
+        self.integrations = integrations
         self.flags = flags
         self.json = json
         self.rows = rows
@@ -93,15 +95,17 @@ class JsonPayload:
         for each, is_sound, most in zip(objects, are_objects, (MOST_PROPERTIES, MOST_TRAITS), strict=True):
             flags += wrong_objects(each, is_sound, most, json)
         texts = frame.select(name for name in TEXTS if name in frame.columns)
-        return cls(texts, contexts, pl.DataFrame(flags), json)
+        return cls(texts, contexts, _integrations(frame, wanted, json), pl.DataFrame(flags), json)
 
     def judged(self, rows: pl.DataFrame) -> pl.DataFrame:
         return rows.hstack(self.flags if self.flags.height == rows.height else self.flags[rows.get_column("at")])
 
     def take(self, rows: pl.DataFrame, json: JsonReader) -> "JsonPayload":
         at = rows.get_column("at")
-        contexts = {path: each.gather(at) for path, each in self.contexts.items()}
-        return JsonPayload(_titled(self.texts[at]), contexts, pl.DataFrame(), json, rows)
+        contexts, integrations = (
+            {path: each.gather(at) for path, each in held.items()} for held in (self.contexts, self.integrations)
+        )
+        return JsonPayload(_titled(self.texts[at]), contexts, integrations, pl.DataFrame(), json, rows)
 
     @property
     def _grouped(self) -> pl.DataFrame:
@@ -111,7 +115,8 @@ class JsonPayload:
     def identifier_values(self, places: Sequence[Place]) -> dict[Place, pl.Series]:
         # A Group call's traits are the group's, its e-mail included (I-72).
         users = self.texts.get_column("traits").set(self.texts.get_column("type") == "group", None)
-        found = {(name, path): self.contexts[path] for name, path in places if name == "context"}
+        beside = {"context": self.contexts, "integrations": self.integrations}
+        found = {(name, path): beside[name][path] for name, path in places if path in beside.get(name, ())}
         for column, texts in (("traits", users), ("properties", self.texts.get_column("properties"))):
             asked = [path for name, path in places if name == column]
             values = self._values(texts, asked)
@@ -145,6 +150,16 @@ class JsonPayload:
 
     def trait_members(self, rows: pl.Series) -> pl.DataFrame:
         return self.json.members(self.texts.get_column("traits").set(~rows, None))
+
+
+def _integrations(frame: pl.DataFrame, wanted: Wanted, json: JsonReader) -> dict[Path, pl.Series]:
+    """What stands at the wanted paths below `integrations`, of rows that have such a thing."""
+    paths = sorted(wanted.integrations)
+    if paths and "integrations" in frame.columns:
+        objects = whole_only(frame.get_column("integrations"))
+        values = pl.DataFrame(json.tried(objects, [pointer(path) for path in paths])[0])
+        return dict(zip(paths, without_null(values), strict=True))
+    return {path: frame.get_column(name) for path in paths if (name := integrations_column(path)) in frame.columns}
 
 
 def _naming(texts: pl.Series, paths: Sequence[Path]) -> pl.Series:
@@ -281,7 +296,7 @@ class TypedPayload:
         return shred.objects_of(wide) if wide.width else pl.Series(values=[None] * length, dtype=pl.String)
 
 
-PREFIX = {"properties": "p.", "traits": "t.", "context": "c."}
+PREFIX = {"properties": "p.", "traits": "t.", "context": "c.", "integrations": "i."}
 
 
 def by_prefix(frame: pl.DataFrame, prefix: str) -> list[str]:

@@ -165,6 +165,18 @@ def objects(store: Store, source: str) -> pl.DataFrame:
 
     `day` is the received day by which objects are put in order; none of its rows was received after the day
     `last`. Either may be unknown.
+    """
+    return listed(store, source).drop_nulls("digest")
+
+
+def ignored(store: Store, source: str) -> list[str]:
+    """Objects of the archive that its layout does not read, sorted; marks, which are empty, are not meant."""
+    found = listed(store, source).filter(pl.col("digest").is_null() & (pl.col("size") > 0))
+    return found.get_column("path").to_list()
+
+
+def listed(store: Store, source: str) -> pl.DataFrame:
+    """All objects of the archive, those without a digest among them, which its layout does not read.
 
     A cache: it can be made again.
     """
@@ -172,7 +184,7 @@ def objects(store: Store, source: str) -> pl.DataFrame:
 
 
 def remember_objects(store: Store, source: str, known: pl.DataFrame) -> None:
-    """Replace what `objects` returns."""
+    """Replace what `listed` returns."""
     write_table(store, f"replay/{source}.objects.parquet", known.sort("path"))
 
 

@@ -28,6 +28,9 @@ class LocalStore:
         self.options: dict[str, str] = {}
         self._swept: set[Path] = set()
 
+    def uri(self, path: str) -> str:
+        return f"{self.root}/{path.translate(ESCAPED)}".rstrip("/")
+
     def list(self, prefix: str = "") -> list[Object]:
         folder, _, beginning = prefix.rpartition("/")
         if "/." in f"/{folder}":
@@ -113,8 +116,16 @@ class LocalStore:
         try:
             yield
         except OSError as cause:
-            message = f"{self.root}/{path}: {cause.strerror or cause}; check the folder and its rights"
+            message = (
+                f"{self.root}/{self._place(path, cause)}: {cause.strerror or cause}; check the folder and its rights"
+            )
             raise self.error(message) from cause
+
+    def _place(self, path: str, cause: OSError) -> str:
+        """What could not be reached: of a listing, some folder below the one that is listed."""
+        below = Path(os.fsdecode(cause.filename or ""))
+        is_below = isinstance(cause, PermissionError) and below.is_relative_to(self.folder / path)
+        return below.relative_to(self.folder).as_posix() if is_below else path
 
 
 def _walk(folder: str, below: str, beginning: str = "") -> list[Object]:
@@ -130,12 +141,19 @@ def _walk(folder: str, below: str, beginning: str = "") -> list[Object]:
             if name[0] == "." or not name.startswith(beginning):
                 continue
             if each.is_dir():
-                if not each.is_symlink():
+                if not (each.is_symlink() and _leads_back(each.path, folder)):
                     found += _walk(each.path, f"{below}{name}/")
                 continue
             try:
                 stat = each.stat()
             except FileNotFoundError:
                 continue
-            found.append(Object(below + name, f"{stat.st_mtime_ns}-{stat.st_size}", stat.st_size))
+            # The time of change as well, which no tool sets back as it may the time of writing.
+            tag = f"{stat.st_mtime_ns}-{stat.st_ctime_ns}-{stat.st_size}"
+            found.append(Object(below + name, tag, stat.st_size))
     return found
+
+
+def _leads_back(link: str, folder: str) -> bool:
+    """Whether a link leads to a folder that it lies in."""
+    return f"{os.path.realpath(folder)}/".startswith(f"{os.path.realpath(link)}/")

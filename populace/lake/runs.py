@@ -1,6 +1,7 @@
 """Runs: immutable tables with a manifest, and the numbered pointers that say which one is current."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import polars as pl
@@ -8,6 +9,11 @@ import polars as pl
 from populace.lake.objects import Store, read_json, scan, to_json, write_json, write_table
 
 POINTERS = "runs/published/"
+
+
+def iso(moment: datetime) -> str:
+    """An instant as text that sorts in time."""
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
 
 
 def write(store: Store, run_id: str, table: str, frame: pl.DataFrame) -> None:

@@ -95,6 +95,9 @@ class S3Store:
         }
         return {name: value for name, value in settings.items() if value}
 
+    def uri(self, path: str) -> str:
+        return f"{self.root}/{path}".rstrip("/")
+
     def list(self, prefix: str = "") -> list[Object]:
         found: list[dict[str, Any]] = []
         after: dict[str, str] | None = {}

@@ -35,6 +35,9 @@ class Store(Protocol):
     def options(self) -> dict[str, str]:
         """What polars needs to reach it, credentials included: never for messages."""
 
+    def uri(self, path: str) -> str:
+        """How definitions name what lies at a path."""
+
     def list(self, prefix: str = "") -> list[Object]:
         """Every object whose path starts with the prefix, sorted by path."""
 

@@ -84,6 +84,12 @@ def names(parts: Iterable[dict]) -> list[str]:
 # --- events ---------------------------------------------------------------------------------------
 
 
+def carrying(store: Store, parts: Iterable[dict], sightings: pl.Series) -> pl.LazyFrame:
+    """The envelopes of all events, of whatever name, that carry one of these identifier sets."""
+    paths = [each["path"] for part in parts for each in part["outputs"] if each["kind"] in ("events", "few")]
+    return scan(store, *sorted(paths), schema=ENVELOPE).filter(pl.col("sighting").is_in(sightings.implode()))
+
+
 class FromJson(Protocol):
     """How values that are kept as JSON become columns `p.<path>` or `c.<path>` of one type, or `….:json`."""
 

@@ -100,12 +100,7 @@ def _shared_archives(space: Space) -> list[str]:
 
 def warnings(space: Space) -> tuple[str, ...]:
     """Legal things that are probably not meant (Q-28)."""
-    found = [
-        f"{each.at}: limit '{each.limit}' of '{each.id_type}' is not applied in this version: "
-        "everything that shares an identifier is one profile"
-        for each in space.identity.identifiers
-        if each.limit not in (None, "none")
-    ]
+    found = []
     keys = {each.key for each in space.computed}
     for each in space.computed:
         for key in sorted(references(each.query) - keys):

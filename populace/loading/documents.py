@@ -48,6 +48,13 @@ def read(folder: Path, name: str) -> Document:
     return document
 
 
+def read_file(file: Path) -> Document:
+    """One YAML file."""
+    document = Document(str(file))
+    _read_file(file, document)
+    return document
+
+
 def _read_file(file: Path, document: Document) -> None:
     try:
         with file.open(encoding="utf-8") as text:

@@ -3,7 +3,7 @@
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, StringConstraints
 
 
 def _delivery(written: Any) -> Any:
@@ -11,6 +11,20 @@ def _delivery(written: Any) -> Any:
     if len(pairs) == 1 and all(isinstance(each, str) and each for pair in pairs for each in pair):
         return written
     message = "write the name of a destination, or {destination: form}"
+    raise ValueError(message)
+
+
+def _one(written: dict) -> dict:
+    if len(written) == 1:
+        return written
+    message = "write one identifier as {type: value}"
+    raise ValueError(message)
+
+
+def _two(written: list) -> list:
+    if len(written) == 2:
+        return written
+    message = "a pair is two identifiers, [{user_id: u1}, {user_id: u2}]"
     raise ValueError(message)
 
 
@@ -89,12 +103,20 @@ class IdentifierShape(Shape):
     blocked: list[Text] = []
 
 
+class ForbiddenShape(Shape):
+    """One entry of `forbidden:`."""
+
+    pair: Annotated[list[Annotated[dict[str, str | int], AfterValidator(_one)]], AfterValidator(_two)]
+    because: str = ""
+
+
 class IdentityShape(Shape):
     """`identity.yaml`."""
 
     identifiers: dict[Identifier, IdentifierShape | None] = {}
     blocked: list[Text] | None = None
     priority: list[Text] = []
+    forbidden: list[ForbiddenShape] = []
 
 
 class TraitShape(Shape):
@@ -125,10 +147,10 @@ class DestinationShape(Shape):
 
 
 # The shapes of what stands below these keys.
-NESTED = {"identifiers": IdentifierShape, "storage": StorageShape}
+NESTED = {"identifiers": IdentifierShape, "forbidden": ForbiddenShape, "storage": StorageShape}
 
 # Keys that the design names and that a later version brings: refused by name, never ignored.
 LATER = {
-    "retention", "silent_after", "forbidden", "for_each", "max", "sql", "level", "expire",
+    "retention", "silent_after", "for_each", "max", "sql", "level", "expire",
     "wait_for_window", "brake", "identifiers", "limits", "reassert_every",
 }  # fmt: skip

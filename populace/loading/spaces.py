@@ -16,7 +16,6 @@ from populace.definitions import (
     Audience,
     Delivery,
     Destination,
-    Identifier,
     Identity,
     Source,
     Space,
@@ -24,17 +23,11 @@ from populace.definitions import (
     Trait,
 )
 from populace.errors import DefinitionError, UsageError
-from populace.loading import checks, shapes
+from populace.loading import checks, identities, shapes
 from populace.loading.checks import meant
-from populace.loading.documents import Document, Keys, read
+from populace.loading.documents import Document, Keys, read, read_file
 
 FILES = ("space", "sources", "identity", "traits", "audiences", "destinations")
-SUGGESTED_BLOCKS = ("^[0-]*$", "-1", "null", "anonymous")  # I-11
-BUILT_IN = ("user_id", "email", "anonymous_id")
-# Identifier types with places of their own (2.2) that this version does not read yet.
-NOT_YET = ("android.id", "android.idfa", "android.push_token", "ios.id", "ios.idfa", "ios.push_token",
-           "ga_client_id", "group_id", "braze_id", "cross_domain_id")  # fmt: skip
-CUSTOM = re.compile(r"^[a-z][a-z0-9_]*$")
 VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 T = TypeVar("T")
@@ -81,6 +74,21 @@ def load(name: str, folder: Path, environ: Mapping[str, str]) -> Space:
     return replace(space, warnings=checks.warnings(space))
 
 
+def load_identity(file: Path) -> Identity:
+    """Rules of identity from a file of their own, in the form of `identity.yaml`.
+
+    Raises
+    ------
+    DefinitionError
+        If anything is wrong.
+    """
+    documents = {each: Document(each) for each in FILES} | {"identity": read_file(file)}
+    found = _Loader(file.stem, file.parent, {}, documents).identity()
+    if problems := documents["identity"].problems:
+        raise DefinitionError(sorted(problems, key=_by_line))
+    return found
+
+
 def _by_line(problem: str) -> tuple[str, int]:
     found = re.match(r"(.*?):(\d+): ", problem)
     return (found[1], int(found[2])) if found else (problem, 0)
@@ -120,11 +128,14 @@ class _Loader:
             salt=shape.salt,
             notify=self._addresses(shape.notify),
             sources=self._each("sources", shapes.Name, shapes.SourceShape, self._source),
-            identity=self._identity(),
+            identity=self.identity(),
             traits=self._each("traits", shapes.Key, shapes.TraitShape, self._trait),
             audiences=self._each("audiences", shapes.Key, shapes.AudienceShape, self._audience),
             destinations=self._each("destinations", shapes.Name, shapes.DestinationShape, self._destination),
         )
+
+    def identity(self) -> Identity:
+        return identities.identity(self._validated("identity", shapes.IdentityShape), self.documents["identity"])
 
     def _addresses(self, written: list[str]) -> tuple[str, ...]:
         """Where to post what happens; kept as written, for an address is a secret."""
@@ -145,48 +156,6 @@ class _Loader:
             keep_context=tuple(shape.keep_context),
             at=self.documents["sources"].place((key,)),
         )
-
-    def _identity(self) -> Identity:
-        shape = self._validated("identity", shapes.IdentityShape) or shapes.IdentityShape()
-        listed = shape.identifiers or dict.fromkeys(BUILT_IN)
-        built = {key: self._identifier(key, each or shapes.IdentifierShape()) for key, each in listed.items()}
-        self._check_priority(shape.priority, built)
-        order = {
-            key: rank for rank, key in enumerate(dict.fromkeys([*shape.priority, "user_id", "email", *sorted(built)]))
-        }
-        blocked = SUGGESTED_BLOCKS if shape.blocked is None else tuple(shape.blocked)
-        self._check_patterns(("blocked",), blocked)
-        return Identity(tuple(sorted(built.values(), key=lambda each: order[each.id_type])), blocked)
-
-    def _identifier(self, key: str, shape: shapes.IdentifierShape) -> Identifier:
-        document, keys = self.documents["identity"], ("identifiers", key)
-        if key in NOT_YET:
-            document.report(keys, f"identifier '{key}' is not available in this version; leave it out")
-        elif key not in BUILT_IN and not CUSTOM.match(key):
-            document.report(keys, f"'{key}' is no identifier; a custom one has a lower-case name such as app_id")
-        if key in BUILT_IN and shape.read_from:
-            document.report((*keys, "from"), f"'{key}' has places of its own; `from` is for custom identifiers")
-        self._check_patterns((*keys, "blocked"), shape.blocked)
-        return Identifier(
-            id_type=key,
-            normalize=shape.normalize or ("trim_lower" if key == "email" else "trim"),
-            read_from=None if key in BUILT_IN else shape.read_from or key,
-            limit=None if shape.limit is None else str(shape.limit),
-            blocked=tuple(shape.blocked),
-            at=document.place(keys),
-        )
-
-    def _check_priority(self, priority: list[str], built: Mapping[str, Identifier]) -> None:
-        for number, key in enumerate(priority):
-            if key not in built:
-                self.documents["identity"].report(("priority", number), f"no identifier '{key}'{meant(key, built)}")
-            elif key in priority[:number]:
-                self.documents["identity"].report(("priority", number), f"'{key}' stands twice")
-
-    def _check_patterns(self, keys: Keys, blocked: Any) -> None:
-        for number, each in enumerate(blocked):
-            if each.startswith("^") and not _is_pattern(each):
-                self.documents["identity"].report((*keys, number), f"'{each}' is not a valid pattern")
 
     def _trait(self, key: str, shape: shapes.TraitShape) -> Trait | None:
         reducer = self._query("traits", key, shape.query, query.parse_trait)
@@ -348,15 +317,6 @@ def resolve_text(text: str, environ: Mapping[str, str]) -> str:
         return default
 
     return VARIABLE.sub(value, text)
-
-
-def _is_pattern(text: str) -> bool:
-    """Whether the engine can match it, by the syntax of RE2 (I-14): classes and flags of its own, no look around."""
-    try:
-        re.compile(re.sub(r"\\[pP](\{\^?\w+\}|\w)|\[:\^?\w+:\]|\(\?[imsUx]+\)", "x", text))
-    except re.error:
-        return False
-    return not re.search(r"\(\?(<?[=!]|>|\(|P=)|\\[1-9]", text)
 
 
 def _explain(error: Any, keys: Keys, shape: Any) -> str:

@@ -74,16 +74,20 @@ def look(space: OpenSpace, source: Source, first_day: str = EVER) -> None:
         If the archive cannot be listed, or is empty.
     """
     store, layout = space.archive(source), LAYOUTS[source.layout]
-    listed = [each for each in store.list() if layout.reads(each.path)]
-    if not listed:
+    listed = store.list()
+    current = pl.DataFrame(
+        [(each.path, each.tag, layout.reads(each.path)) for each in listed],
+        schema={"path": pl.String, "tag": pl.String, "is_read": pl.Boolean},
+        orient="row",
+    )
+    if not current.get_column("is_read").any():
         message = (
             f"{store.root}: no object of source '{source.name}' in layout {source.layout} here; check `archive` "
             f"at {source.at}, or look at what is there: populace sources {space.definition.name} probe {store.root}"
         )
         raise ArchiveError(message)
-    before = ledger.objects(space.lake, source.name)
-    current = pl.DataFrame({"path": [each.path for each in listed], "tag": [each.tag for each in listed]})
-    known = before.join(current, on=["path", "tag"], how="semi")
+    before = ledger.listed(space.lake, source.name).with_columns(is_read=pl.col("digest").is_not_null())
+    known = before.join(current, on=["path", "tag", "is_read"], how="semi").drop("is_read")
     seen = set(known.get_column("path"))
     fresh = [each for each in listed if each.path not in seen]
     if fresh or known.height < before.height:
@@ -97,15 +101,24 @@ def _described(store: Store, layout: Layout, fresh: list[Object], since: str) ->
     unsaid = sum(day is None for day in said)
 
     def describe(found: Object, day: str | None) -> tuple:
+        if not layout.reads(found.path):
+            return found.path, found.tag, found.size, None, None, None
         last = _last_said(layout, found.path)
         is_asked = day < since if day else unsaid <= LOOKED_INTO
         if layout.container == "parquet" and last is None and is_asked:
             first, last = _days_within(store, found.path)
             day = day or first
-        return found.path, found.tag, found.size, store.digest(found), day, last
+        return found.path, found.tag, found.size, _digest(store, found), day, last
 
     with ThreadPoolExecutor(READERS) as pool:
         return pl.DataFrame(list(pool.map(describe, fresh, said)), schema=ledger.OBJECTS, orient="row")
+
+
+def _digest(store: Store, found: Object) -> str:
+    try:
+        return store.digest(found)
+    except ArchiveError:
+        return f"unreadable {found.tag}"  # whoever reads it will say what is wrong, and others are read
 
 
 def _last_said(layout: Layout, path: str) -> str | None:
@@ -191,7 +204,7 @@ def survey(space: OpenSpace, source: Source, first_day: str) -> Survey:
     todo = sorted(_gaps(reached, good), key=lambda each: _order(LAYOUTS[source.layout], each))
     pending: dict[str, int] = defaultdict(int)
     for each in todo:
-        pending[each.day or ledger.UNKNOWN] += 1
+        pending[max(each.day, since) if each.day else ledger.UNKNOWN] += 1  # of earlier ones, the rows since then
     return Survey(
         source, since, rules, tuple(todo), tuple(sorted(stale)), tuple(sorted(outgrown)), dict(sorted(pending.items()))
     )

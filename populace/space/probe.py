@@ -9,11 +9,12 @@ from datetime import date, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import unquote
 
 import polars as pl
 
 from populace.definitions import Source, Storage
-from populace.errors import ArchiveError
+from populace.errors import ArchiveError, UsageError
 from populace.events.jsontext import JsonReader
 from populace.events.layouts import LAYOUTS, paths
 from populace.events.layouts.flattened import Warehouse
@@ -109,7 +110,9 @@ def look(place: str, storage: Storage, known: Sequence[Source] = ()) -> Probe:
     store = open_store(_uri(place), storage, ArchiveError)
     listed = [each for each in store.list() if each.path and not each.path.endswith("/")]
     if not listed:
-        message = f"{store.root}: no objects here; name a folder, or the prefix of a bucket, that holds some"
+        is_file = Path(store.url("")).is_file()
+        here = "this is one object; name its folder" if is_file else "no objects here; name one that holds some"
+        message = f"{store.root}: {here}, or the prefix of a bucket"
         raise ArchiveError(message)
     candidates = [each for each in listed if any(layout.reads(each.path) for layout in LAYOUTS.values())]
     with JsonReader() as json:
@@ -119,7 +122,20 @@ def look(place: str, storage: Storage, known: Sequence[Source] = ()) -> Probe:
 
 
 def _uri(place: str) -> str:
-    return place if re.match(r"(s3|file):", place) else Path(place).resolve().as_uri()
+    """A place as definitions write it; a path is taken from the working directory.
+
+    Raises
+    ------
+    UsageError
+        If it is neither.
+    """
+    if re.match(r"s3://[^/]|file:/(//|[^/])", place):
+        return place
+    path = place.removeprefix("file:")
+    if not path or re.match(r"[a-z0-9+]+://|//", path) or path.startswith("s3:"):
+        message = f"'{place}' is no place to look at; write s3://bucket/prefix, file:///folder, or a path"
+        raise UsageError(message)
+    return Path(unquote(path) if path != place else path).resolve().as_uri()
 
 
 def _spread(objects: Sequence[Object]) -> list[Object]:
@@ -263,7 +279,7 @@ def _sources(
         folders = {"": list(mine)}
     named: list[Found] = []
     for folder, objects in sorted(folders.items()):
-        archive = f"{store.root.rstrip('/')}/{folder}".rstrip("/")
+        archive = store.uri(folder)
         taken = {each.name for each in known} | {each.name for each in named}
         own = next((each.name for each in known if each.archive.rstrip("/") == archive), None)
         days = _days(layout, objects, samples)

@@ -6,8 +6,8 @@ published.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -16,17 +16,16 @@ import polars as pl
 
 import populace
 from populace import audiences, identity, query, traits
-from populace.definitions import Audience, Trait
+from populace.definitions import Audience, Identity, Limit, Trait
 from populace.errors import StaleError, UsageError
-from populace.events.jsontext import JsonReader, names, pointer
-from populace.events.tables import table_of
-from populace.events.values import of_values, without_null
 from populace.lake import ledger, runs, tables
 from populace.lake.objects import read_json, write_json
+from populace.space import people
 from populace.space.opening import OpenSpace
+from populace.space.people import People
 from populace.space.schemas import LAKE, RUN, empty
 
-KNOWN_IDS = ("user_id", "email", "android.idfa", "ios.idfa")  # A-73
+IDENTITY = ("profiles", "sightings", "external_ids", "merges", "violations")  # the tables that identity makes
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +64,6 @@ def instant(text: str) -> datetime:
     return found.replace(tzinfo=found.tzinfo or UTC).astimezone(UTC)
 
 
-def iso(moment: datetime) -> str:
-    """An instant as text that sorts in time."""
-    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
-
-
 # --- what a run is made of --------------------------------------------------------------------------
 
 
@@ -95,8 +89,8 @@ def plan(space: OpenSpace, as_of: datetime, *, allow_stale: bool = False) -> Run
     sources = [each.name for each in space.definition.sources]
     document = {
         "space": space.definition.name,
-        "as_of": iso(as_of),
-        "before": runs.before(space.lake, iso(as_of)),
+        "as_of": runs.iso(as_of),
+        "before": runs.before(space.lake, runs.iso(as_of)),
         "code": f"{populace.__version__}+{_code()}",
         "definitions": _definitions(space),
         "slices": _slices(space, sources),
@@ -145,15 +139,27 @@ def _code() -> str:
 def _definitions(space: OpenSpace) -> dict:
     """What of the definitions enters the tables: not names, descriptions or where things are sent."""
     definition = space.definition
-    identifiers = [{k: v for k, v in asdict(each).items() if k != "at"} for each in definition.identity.identifiers]
     return {
-        "identity": ledger.fingerprint([identifiers, definition.identity.blocked]),
+        "identity": _fingerprint(definition.identity),
         "traits": {each.key: query.fingerprint(each.query) for each in definition.traits},
         "audiences": {
             each.key: ledger.fingerprint([query.fingerprint(each.query), _anonymous(space, each)])
             for each in definition.audiences
         },
     }
+
+
+def _fingerprint(rules: Identity) -> str:
+    """Of everything but places in files and reasons given."""
+    identifiers = [
+        [each.id_type, each.normalize, each.read_from, each.blocked, each.limit and _limit(each.limit)]
+        for each in rules.identifiers
+    ]
+    return ledger.fingerprint([identifiers, rules.blocked, sorted(each.pair for each in rules.forbidden)])
+
+
+def _limit(limit: Limit) -> list[int | None]:
+    return [limit.most, limit.microseconds]
 
 
 def _anonymous(space: OpenSpace, audience: Audience) -> bool:
@@ -165,21 +171,33 @@ def _anonymous(space: OpenSpace, audience: Audience) -> bool:
 
 def resolve_identities(space: OpenSpace, run: Run) -> dict[str, int]:
     """Profiles, their identifiers, merges, links and custom traits."""
-    sightings, identifiers = (tables.read(space.lake, run.entries, kind) for kind in ("sightings", "identifiers"))
-    found = identity.resolve(
-        empty(LAKE["sightings"]).lazy() if sightings is None else sightings,
-        empty(LAKE["identifiers"]).lazy() if identifiers is None else identifiers,
-        space.definition.identity,
-        run.as_of,
-    )
-    resolved = {name: getattr(found, name) for name in ("profiles", "sightings", "external_ids", "merges")}
+    found = resolution(space, run, space.definition.identity)
+    resolved = {name: getattr(found, name) for name in IDENTITY}
     resolved["retired"] = identity.successors(_published_ids(space, run), found)
-    resolved["custom_traits"] = _custom_traits(space, run, found)
+    resolved["custom_traits"] = custom_traits(space, run, found)
     resolved["links"] = _links(space, run, found)
-    resolved["violations"] = empty(RUN["violations"])
     for name, frame in resolved.items():
         runs.write(space.lake, run.run_id, name, frame)
     return {name: frame.height for name, frame in resolved.items()}
+
+
+def resolution(space: OpenSpace, run: Run, rules: Identity) -> identity.Resolution:
+    """What these rules make of the identifiers that a run knows."""
+
+    def events(sightings: pl.Series) -> pl.DataFrame:
+        found = tables.carrying(space.lake, run.entries, sightings).filter(pl.col("timestamp") <= run.as_of)
+        return found.collect(engine="streaming")
+
+    return identity.resolve(*seen(space, run), rules, run.as_of, events)
+
+
+def seen(space: OpenSpace, run: Run) -> tuple[pl.LazyFrame, pl.LazyFrame]:
+    """The identifier sets and the identifiers of all parts."""
+    sightings, identifiers = (tables.read(space.lake, run.entries, kind) for kind in ("sightings", "identifiers"))
+    return (
+        empty(LAKE["sightings"]).lazy() if sightings is None else sightings,
+        empty(LAKE["identifiers"]).lazy() if identifiers is None else identifiers,
+    )
 
 
 def _published_ids(space: OpenSpace, run: Run) -> Iterable[str]:
@@ -192,20 +210,16 @@ def _published_ids(space: OpenSpace, run: Run) -> Iterable[str]:
     return pl.concat(known).collect().get_column("profile_id")
 
 
-def _numbered(found: pl.DataFrame, resolved: pl.DataFrame) -> tuple[pl.LazyFrame, pl.LazyFrame]:
-    """(profile: u32, profile_id) and (sighting, profile): inside a run profiles are numbers."""
-    profiles = found.lazy().select("profile_id").sort("profile_id").with_row_index("profile")
-    return profiles, resolved.lazy().join(profiles, on="profile_id").select("sighting", "profile")
-
-
-def _custom_traits(space: OpenSpace, run: Run, found: identity.Resolution) -> pl.DataFrame:
+def custom_traits(space: OpenSpace, run: Run, found: identity.Resolution) -> pl.DataFrame:
+    """The newest value of each custom trait of each profile (T-1, T-2)."""
     long = tables.read(space.lake, run.entries, "custom_traits")
     if long is None:
         return empty(RUN["custom_traits"])
-    profiles, sightings = _numbered(found.profiles, found.sightings)
+    profiles = people.numbered(found.profiles)
+    sightings = people.by_number(found.sightings.lazy(), profiles.lazy())
     newest = traits.newest(long.join(sightings, on="sighting").drop("sighting"), run.as_of)
-    named = newest.lazy().join(profiles, on="profile").select("profile_id", "name", "value", "updated_at", "source")
-    return named.sort("profile_id", "name").collect()
+    named = newest.join(profiles, on="profile").select("profile_id", "name", "value", "updated_at", "source")
+    return named.sort("profile_id", "name")
 
 
 def _links(space: OpenSpace, run: Run, found: identity.Resolution) -> pl.DataFrame:
@@ -213,11 +227,15 @@ def _links(space: OpenSpace, run: Run, found: identity.Resolution) -> pl.DataFra
     calls = tables.read(space.lake, run.entries, "links")
     if calls is None:
         return empty(RUN["links"])
-    placed = calls.filter(pl.col("timestamp") <= run.as_of).join(found.sightings.drop_nulls().lazy(), on="sighting")
+    account, is_blocked = identity.account(space.definition.identity)
+    placed = calls.filter((pl.col("timestamp") <= run.as_of) & ~is_blocked).join(
+        found.sightings.drop_nulls().lazy(), on="sighting"
+    )
     return (
-        placed.sort("timestamp", "received_at", "message_id")
-        .unique(["profile_id", "group_id"], keep="first", maintain_order=True)
-        .select("profile_id", account_id="group_id", linked_at="timestamp", message_id="message_id")
+        placed.with_columns(account.alias("account_id"))
+        .sort("timestamp", "received_at", "message_id")
+        .unique(["profile_id", "account_id"], keep="first", maintain_order=True)
+        .select("profile_id", "account_id", linked_at="timestamp", message_id="message_id")
         .sort("profile_id", "account_id")
         .collect()
     )
@@ -225,7 +243,8 @@ def _links(space: OpenSpace, run: Run, found: identity.Resolution) -> pl.DataFra
 
 def compute_traits(space: OpenSpace, run: Run) -> dict[str, int]:
     """Every reducer of every definition in one scan per event table, and from them the computed traits."""
-    names, values = reduced(space, run, [each.query for each in space.definition.computed])
+    queries = [each.query for each in space.definition.computed]
+    names, values = people.reduced(space, run.entries, People.of_run(space, run.run_id), queries, run.as_of)
     written = {"values": values, "traits": traits.compute(values, space.definition.traits)}
     for name, frame in written.items():
         by_id = frame.join(names, on="profile").select("profile_id", pl.exclude("profile", "profile_id"))
@@ -233,52 +252,11 @@ def compute_traits(space: OpenSpace, run: Run) -> dict[str, int]:
     return {name: frame.height for name, frame in written.items()}
 
 
-def reduced(space: OpenSpace, run: Run, queries: list) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The reducers of some queries over the lake's events.
-
-    Returns
-    -------
-    profiles
-        (profile: u32, profile_id), one row per profile of the run.
-    values
-        (profile, one column per reducer), one row per profile that has any.
-    """
-    found, resolved = (runs.table(space.lake, run.run_id, name).collect() for name in ("profiles", "sightings"))
-    profiles, sightings = _numbered(found, resolved)
-    streams = {}
-    for name, needs in traits.requirements(queries).items():
-        columns = [f"p.{path}" for path in sorted(needs.properties)] + [f"c.{path}" for path in sorted(needs.contexts)]
-        parts = [each for each in run.entries if _reaches(each, needs, run.as_of)]
-        stream = tables.events(space.lake, parts, table_of(name), columns, FromJson())
-        if stream is not None:
-            streams[name] = stream.join(sightings, on="sighting")
-    return profiles.collect(), traits.reduce(streams, traits.reducers(queries), run.as_of)
-
-
-class FromJson:
-    """What is kept as JSON in the lake, read by the rules of the door: see `tables.FromJson`."""
-
-    def extract(self, objects: pl.Series, paths: Sequence[str]) -> list[pl.Series]:
-        wanted = [names(path) for path in paths]
-        with JsonReader() as json:
-            values = json.values(objects, [pointer(path) for path in wanted])
-        return of_values(dict(zip(wanted, without_null(pl.DataFrame(values)), strict=True)), "p.")
-
-    def typed(self, column: str, values: pl.Series) -> pl.Series:
-        return of_values({names(column[2:]): values}, column[:2])[0]
-
-
-def _reaches(entry: dict, needs: traits.Needs, as_of: datetime) -> bool:
-    """Whether a part can hold an event inside the widest window."""
-    if entry["least"] is None:
-        return False
-    reaches_back = needs.window is None or entry["greatest"] >= iso(as_of - needs.window)
-    return reaches_back and entry["least"] <= iso(as_of)
-
-
 def evaluate_audiences(space: OpenSpace, run: Run) -> dict[str, int]:
     """Who is in each audience, since when, and what changed since the run before."""
-    members = members_of(space, run, space.definition.audiences)
+    population = People.of_run(space, run.run_id)
+    values, computed = (people.by_profile(space, run.run_id, name, population) for name in ("values", "traits"))
+    members = people.members_of(space, population, space.definition.audiences, values, computed)
     before = _before(space, run)
     entered = members.join(before, on=["audience", "profile_id"], how="left").with_columns(
         pl.col("entered_at").fill_null(run.as_of)
@@ -288,32 +266,6 @@ def evaluate_audiences(space: OpenSpace, run: Run) -> dict[str, int]:
     runs.write(space.lake, run.run_id, "memberships", memberships)
     runs.write(space.lake, run.run_id, "changes", changed)
     return {"memberships": memberships.height, "changes": changed.height}
-
-
-def members_of(
-    space: OpenSpace, run: Run, wanted: tuple[Audience, ...], values: pl.DataFrame | None = None
-) -> pl.DataFrame:
-    """(audience, profile_id) of the members, by the tables of a run; `values` replaces the run's own."""
-    read = {
-        name: runs.table(space.lake, run.run_id, name).collect()
-        for name in ("profiles", "external_ids", "values", "traits", "custom_traits")
-    }
-    profiles = read["profiles"].select("profile_id").sort("profile_id").with_row_index("profile")
-    known = read["external_ids"].filter(pl.col("id_type").is_in(KNOWN_IDS)).select("profile_id").unique()
-    population = profiles.join(known.with_columns(has_known_id=True), on="profile_id", how="left").select(
-        "profile", pl.col("has_known_id").fill_null(value=False)
-    )
-    by_number = {name: read[name].join(profiles, on="profile_id").drop("profile_id") for name in read}
-    members = audiences.evaluate(
-        population,
-        by_number["values"] if values is None else values,
-        by_number["traits"],
-        by_number["custom_traits"],
-        wanted,
-        traits=space.definition.traits,
-        include_anonymous=space.definition.include_anonymous,
-    )
-    return members.join(profiles, on="profile").select("audience", "profile_id")
 
 
 def _before(space: OpenSpace, run: Run) -> pl.DataFrame:
@@ -343,7 +295,7 @@ def complete(space: OpenSpace, run: Run) -> dict:
 
 def publish(space: OpenSpace, run: Run) -> bool:
     """Make the run the current one, unless one of a later instant is."""
-    return runs.publish(space.lake, run.run_id, iso(run.as_of))
+    return runs.publish(space.lake, run.run_id, runs.iso(run.as_of))
 
 
 def check_present(space: OpenSpace, now: datetime) -> None:
@@ -355,7 +307,7 @@ def check_present(space: OpenSpace, now: datetime) -> None:
         If the published run describes an instant after `now`; says how to take it back.
     """
     pointer = runs.latest(space.lake)
-    if pointer and pointer["as_of"] > iso(now):
+    if pointer and pointer["as_of"] > runs.iso(now):
         message = (
             f"the current run {pointer['run_id']} describes {pointer['as_of']}, which is still to come, so no run of "
             f"today can replace it; to take it back, remove {space.lake.root}/{runs.pointer_path(pointer['number'])}"

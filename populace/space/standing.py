@@ -6,9 +6,11 @@ from typing import Any
 from populace.lake import ledger
 from populace.space.opening import OpenSpace
 
+SHOWN = 5  # of ignored objects
+
 
 def of_source(space: OpenSpace, name: str) -> dict[str, Any]:
-    """Where one source stands; `failed` are objects that could not be read."""
+    """Where one source stands; `failed` objects could not be read, `ignored` ones are not of its layout."""
     found = ledger.summary(space.lake, name)
     parts = _parts(space, name, found).values()
     dated = [each for each in parts if each["least"]]
@@ -23,6 +25,7 @@ def of_source(space: OpenSpace, name: str) -> dict[str, Any]:
         **ledger.total(each["rows"] for each in parts),
         "reasons": ledger.reasons(parts),
         "failed": sorted({each["path"] for each in found.get("failed", ())}),
+        "ignored": _some(ledger.ignored(space.lake, name)),
     }
 
 
@@ -37,6 +40,10 @@ def of_days(space: OpenSpace, name: str) -> Iterator[dict[str, Any]]:
     for day, rows in days.items():
         counts = {each: rows[each] for each in ledger.COUNTS}
         yield {"about": "day", "source": name, "day": day, "status": rows["status"]} | counts
+
+
+def _some(paths: list[str]) -> dict[str, Any]:
+    return {"objects": len(paths), "first": paths[:SHOWN]}
 
 
 def _parts(space: OpenSpace, name: str, found: dict) -> dict[str, dict]:

@@ -16,7 +16,7 @@ from populace.events.tables import event_of, is_event
 from populace.lake import ledger, runs, tables
 from populace.lake.delivery import Ledger
 from populace.loading.checks import references
-from populace.space import recompute, standing
+from populace.space import people, recompute, standing
 from populace.space.opening import OpenSpace
 
 LATEST_EVENTS = 10
@@ -37,7 +37,7 @@ def run_at(space: OpenSpace, as_of: datetime | None) -> str:
     """The current run, or the newest complete one of `as_of` or before, backfilled ones included."""
     if as_of is None:
         return current(space)
-    wanted, published = recompute.iso(as_of), runs.current(space.lake)
+    wanted, published = runs.iso(as_of), runs.current(space.lake)
     found = [each for each in _manifests(space) if each["as_of"] <= wanted]
     if not found:
         message = f"no run as of {wanted} or before; make one with `populace backfill {space.definition.name}`"
@@ -48,7 +48,7 @@ def run_at(space: OpenSpace, as_of: datetime | None) -> str:
 def history(space: OpenSpace, since: datetime, until: datetime) -> Iterator[dict[str, Any]]:
     """Every complete run that describes an instant between the two, oldest first."""
     for manifest in sorted(_manifests(space), key=lambda each: (each["as_of"], each["run_id"])):
-        if recompute.iso(since) <= manifest["as_of"] <= recompute.iso(until):
+        if runs.iso(since) <= manifest["as_of"] <= runs.iso(until):
             counts = {"profiles": manifest["tables"]["profiles"]} | manifest["audiences"]
             yield {"run_id": manifest["run_id"], "as_of": manifest["as_of"]} | counts
 
@@ -158,7 +158,7 @@ def _latest_events(space: OpenSpace, run_id: str, sightings: pl.Series) -> list[
             pl.lit(event_of(table)).alias("event"), "timestamp", "source", "received_at", "message_id"
         )
         for table in named
-        if (frame := tables.events(space.lake, run.entries, table, [], recompute.FromJson())) is not None
+        if (frame := tables.events(space.lake, run.entries, table, [], people.FromJson())) is not None
     ]
     if not streams:
         return []
@@ -230,7 +230,9 @@ def _definition(text: str) -> Trait | Audience:
 
 
 def _preview_trait(space: OpenSpace, run: recompute.Run, trait: Trait) -> Preview:
-    profiles, values = recompute.reduced(space, run, [trait.query])
+    profiles, values = people.reduced(
+        space, run.entries, people.People.of_run(space, run.run_id), [trait.query], run.as_of
+    )
     found = traits.compute(values, [trait]).join(profiles, on="profile").select("profile_id", trait.key)
     present = found.drop_nulls().sort("profile_id")
     sample = present.head(SAMPLE).rename({trait.key: "value"}).rows(named=True)
@@ -240,8 +242,11 @@ def _preview_trait(space: OpenSpace, run: recompute.Run, trait: Trait) -> Previe
 def _preview_audience(space: OpenSpace, run: recompute.Run, audience: Audience) -> Preview:
     audiences = tuple({each.key: each for each in (*space.definition.audiences, audience)}.values())
     queries = [*(each.query for each in space.definition.traits), *(each.query for each in audiences)]
-    _, values = recompute.reduced(space, run, queries)
-    found = recompute.members_of(space, run, audiences, values).filter(pl.col("audience") == audience.key)
+    population = people.People.of_run(space, run.run_id)
+    _, values = people.reduced(space, run.entries, population, queries, run.as_of)
+    computed = people.by_profile(space, run.run_id, "traits", population)
+    members = people.members_of(space, population, audiences, values, computed)
+    found = members.filter(pl.col("audience") == audience.key)
     sample = found.select("profile_id").head(SAMPLE).rows(named=True)
     unknown = _unknown_traits(space, run, audience)
     return Preview(run.run_id, found.height, sample, traits.explain([audience.query]), unknown)

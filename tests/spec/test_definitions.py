@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from populace.definitions import Delivery, Identifier
+from populace.definitions import BUILT_IN, Delivery, Forbidden, Identifier, Limit
 from populace.destinations import ADAPTERS
 from tests.definition_files import COUNT, HOOK, SOME, WAREHOUSE, prod
 
@@ -94,6 +94,32 @@ def test_an_unknown_setting_of_a_destination_is_told_with_those_that_there_are(p
         ("identity", "identifiers: {App: {}}", "1: 'App': write a lower-case identifier such as user_id"),
         ("identity", "identifiers: {email: {from: mail}}", "1: 'email' has places of its own; `from` is for custom"),
         ("identity", "identifiers: {a.b: {}}", "1: 'a.b' is no identifier; a custom one has a lower-case name"),
+        (
+            "identity",
+            "identifiers: {ios.idfv: {}}",
+            "1: 'ios.idfv' is no identifier; a custom one has a lower-case name such as app_id; did you mean",
+        ),
+        ("identity", "identifiers: {user_id: {limit: 1 hourly}}", "1: '1 hourly': write a limit such as 5 weekly"),
+        (
+            "identity",
+            "identifiers: {mail: {from: email}}",
+            "1: 'mail' reads what 'email' reads already, 'email'; leave one",
+        ),
+        ("identity", "identifiers: {shop: {from: userId}}", "1: 'shop' reads what 'user_id' reads already, 'userId'"),
+        (
+            "identity",
+            "identifiers: {app_id: {}, b: {from: appId}}",
+            "1: 'b' reads what 'app_id' reads already, 'appId'",
+        ),
+        ("identity", "forbidden: [{pair: [{email: a}]}]", "1: 'forbidden.pair': a pair is two identifiers"),
+        ("identity", "forbidden: [{pair: [{email: a, user_id: b}, {email: c}]}]", "1: 'forbidden.pair': write one"),
+        (
+            "identity",
+            "forbidden: [{pair: [{emial: a}, {user_id: b}]}]",
+            "1: no identifier 'emial'; did you mean 'email'?",
+        ),
+        ("identity", "forbidden: [{pair: [{email: A}, {email: ' a'}]}]", "1: a pair of two equal identifiers forbids"),
+        ("identity", "forbidden: [{pairs: []}]", "1: unknown key 'pairs'; did you mean 'pair'?"),
         ("identity", "blocked: ['^[']", "1: '^[' is not a valid pattern"),
         ("identity", "blocked: ['^(?!x)y']", "1: '^(?!x)y' is not a valid pattern"),
         ("identity", r"blocked: ['^(a)\1']", r"1: '^(a)\1' is not a valid pattern"),
@@ -252,8 +278,37 @@ def test_i30_what_the_priority_leaves_out_follows_by_the_default(load):
 def test_i3_a_custom_identifier_is_read_under_its_own_name_or_another(load):
     text = "identifiers: {app_id: {}, customer: {from: customerNumber, normalize: none, limit: 2, blocked: [x]}}\n"
     app, customer = load({"dev/identity.yaml": text}).identity.identifiers
-    assert app == Identifier("app_id", read_from="app_id")
-    assert customer == Identifier("customer", "none", "customerNumber", "2", ("x",))
+    assert app == Identifier("app_id", read_from="app_id", limit=Limit(5))
+    assert customer == Identifier("customer", "none", "customerNumber", Limit(2), ("x",))
+
+
+@pytest.mark.parametrize(
+    ("written", "limit"),
+    [
+        ("none", None),
+        ("3", Limit(3)),
+        ("3 ever", Limit(3)),
+        ("3 daily", Limit(3, timedelta(hours=24))),
+        ("3 weekly", Limit(3, timedelta(days=7))),
+        ("3 monthly", Limit(3, timedelta(days=30))),
+        ("3 annually", Limit(3, timedelta(days=365))),
+    ],
+)
+def test_i21_i24_a_limit_may_have_a_period(load, written, limit):
+    (found,) = load({"dev/identity.yaml": f"identifiers: {{email: {{limit: {written}}}}}\n"}).identity.identifiers
+    assert found.limit == limit
+
+
+def test_i20_a_profile_may_hold_one_user_id_and_five_of_anything_else(load):
+    found = load({"dev/identity.yaml": "identifiers: {user_id: {}, email: {}, ios.id: {}, app_id: {}}\n"})
+    assert [each.limit for each in found.identity.identifiers] == [Limit(1), Limit(5), Limit(5), Limit(5)]
+
+
+def test_the_values_of_a_forbidden_pair_are_compared_like_any_other(load):
+    text = "forbidden: [{pair: [{email: ' Kiosk@X.com'}, {user_id: 7}], because: shared tablet}]\n"
+    (found,) = load({"dev/identity.yaml": text}).identity.forbidden
+    assert found == Forbidden((("email", "kiosk@x.com"), ("user_id", "7")), "shared tablet")
+    assert found.at.line == 1
 
 
 def test_i14_patterns_may_use_the_classes_of_re2(load):
@@ -278,7 +333,6 @@ def test_a_destination_is_named_alone_or_with_its_form(load):
     [
         ("space", "space: dev\nlake: file:///l\nretention: 90 days\n", "retention"),
         ("sources", "w: {archive: 's3://a', silent_after: 1 days}", "silent_after"),
-        ("identity", "forbidden: []", "forbidden"),
         *(("traits", f't: {{query: "{COUNT}", {key}: x}}', key) for key in ("for_each", "max", "level", "expire")),
         ("traits", "t: {sql: {connection: w}}", "sql"),
         *(("audiences", f'a: {{query: "{SOME}", {key}: x}}', key) for key in ("level", "wait_for_window")),
@@ -295,11 +349,9 @@ def test_what_is_not_available_yet_is_refused_by_name(problems, file, text, key)
     )
 
 
-@pytest.mark.parametrize("id_type", ["ios.id", "android.idfa", "ga_client_id", "group_id"])
-def test_identifiers_that_are_not_available_yet_are_refused_by_name(problems, id_type):
-    assert problems({"dev/identity.yaml": f"identifiers: {{{id_type}: {{}}}}\n"}) == [
-        f"identity.yaml:1: identifier '{id_type}' is not available in this version; leave it out"
-    ]
+@pytest.mark.parametrize("id_type", BUILT_IN)
+def test_every_identifier_type_of_the_reference_is_known(load, id_type):
+    assert load({"dev/identity.yaml": f"identifiers: {{{id_type}: {{}}}}\n"}).identity.identifiers[0].id_type == id_type
 
 
 def test_q28_an_unknown_trait_is_legal_and_warned_of_with_the_nearest_spelling(load):
@@ -311,17 +363,6 @@ def test_q28_an_unknown_trait_is_legal_and_warned_of_with_the_nearest_spelling(l
     assert folder_free == [
         "dev/audiences.yaml:1: 'a' reads 'spendng', which must be a custom trait; did you mean 'spending'?",
         "dev/audiences.yaml:2: 'b' reads 'plan', which must be a custom trait",
-    ]
-
-
-def test_limits_that_are_not_applied_are_warned_of(load):
-    text = (
-        "identifiers:\n  user_id: {limit: 1 ever}\n  email: {limit: none}\n  anonymous_id: {}\n  app_id: {limit: 5}\n"
-    )
-    found = [each.split("definitions/")[1] for each in load({"dev/identity.yaml": text}).warnings]
-    assert [each.split(" is not applied")[0] for each in found] == [
-        "dev/identity.yaml:2: limit '1 ever' of 'user_id'",
-        "dev/identity.yaml:5: limit '5' of 'app_id'",
     ]
 
 

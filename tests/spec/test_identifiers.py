@@ -36,6 +36,59 @@ def test_i3_a_custom_identifier_may_be_read_under_another_name(tmp_path):
     assert id_values(found, "customer") == [("C-7", "C-7")]
 
 
+DEVICE = {"id": "D1", "advertisingId": "A1", "token": "T1", "adTrackingEnabled": True}
+
+
+def of_device(tmp_path, device, *id_types):
+    """What is found of these types, user_id aside."""
+    rules = Identity((Identifier("user_id"), *(Identifier(each) for each in id_types)))
+    frame = calls("user_id | context\n u1 | " + json.dumps({"device": device}))
+    found = Graph(tmp_path, frame, identity=rules).table("external_ids").filter(pl.col("id_type") != "user_id")
+    return found.select("id_type", "id_value").rows()
+
+
+@pytest.mark.parametrize("system", ["android", "ios"])
+def test_2_2_a_telephone_has_three_identifiers(tmp_path, system):
+    types = [f"{system}.{each}" for each in ("id", "idfa", "push_token")]
+    assert of_device(tmp_path, DEVICE | {"type": system}, *types) == list(zip(types, ("D1", "A1", "T1"), strict=True))
+
+
+@pytest.mark.parametrize("told", ["android", "Ios", "", None, 5])
+def test_2_2_of_a_telephone_of_another_kind_nothing_is_read(tmp_path, told):
+    assert of_device(tmp_path, DEVICE | {"type": told}, "ios.id", "ios.idfa", "ios.push_token") == []
+
+
+@pytest.mark.parametrize("told", [False, None, "yes", 1])
+def test_2_2_an_advertising_id_counts_where_tracking_is_allowed(tmp_path, told):
+    device = DEVICE | {"type": "ios", "adTrackingEnabled": told}
+    assert of_device(tmp_path, device, "ios.id", "ios.idfa") == [("ios.id", "D1")]
+
+
+def test_2_2_without_a_device_type_nothing_is_read(tmp_path):
+    assert of_device(tmp_path, DEVICE, "ios.id", "android.id") == []
+
+
+@pytest.mark.parametrize(
+    ("id_type", "context"),
+    [
+        ("ga_client_id", {"integrations": {"Google Analytics": {"clientId": "X1"}}}),
+        ("braze_id", {"Braze": {"braze_id": "X1"}}),
+        ("cross_domain_id", {"traits": {"crossDomainId": "X1"}}),
+    ],
+)
+def test_2_2_identifiers_of_tools_stand_in_the_context(tmp_path, id_type, context):
+    rules = Identity((Identifier("user_id"), Identifier(id_type)))
+    found = Graph(tmp_path, calls("user_id | context\n u1 | " + json.dumps(context)), identity=rules)
+    assert id_values(found, id_type) == [("X1", "X1")]
+
+
+def test_2_2_the_id_of_google_analytics_may_stand_in_integrations(tmp_path):
+    rules = Identity((Identifier("user_id"), Identifier("ga_client_id")))
+    told = ['{"Google Analytics":{"clientId":"X1"}}', '{"All":true}', "broken", None]
+    frame = calls("user_id\n u1\n u2\n u3\n u4").with_columns(integrations=pl.Series(told))
+    assert Graph(tmp_path, frame, identity=rules).profiles() == ["X1 u1", "u2", "u3", "u4"]
+
+
 def external_ids(*entries):
     return "user_id | context\n u1 | " + json.dumps({"externalIds": list(entries)})
 
@@ -107,6 +160,14 @@ def test_i71_a_group_call_links_its_user_to_the_account(graph):
         (named, "g1", "e1"),
         (named, "g2", "e3"),
     ]
+
+
+def test_i70_accounts_are_named_as_their_rule_says(tmp_path):
+    rules = Identity((Identifier("user_id"), Identifier("group_id", "trim_lower", blocked=("demo",))), ("null",))
+    text = "type|user_id|group_id\ngroup|u1|Acme \ngroup|u1|acme\ngroup|u1|Demo\ngroup|u1|null"
+    found = Graph(tmp_path, calls(text), identity=rules)
+    assert found.table("links").select("account_id", "message_id").rows() == [("acme", "e1")]
+    assert found.profiles() == ["u1"]
 
 
 # --- values ---------------------------------------------------------------------------------

@@ -10,7 +10,8 @@ from click.testing import CliRunner
 
 from populace.cli.sources import sources
 from populace.definitions import Source, Storage
-from populace.errors import ArchiveError
+from populace.errors import ArchiveError, UsageError
+from populace.lake.objects import LocalStore, open_store
 from populace.space import probe
 
 NOON = datetime(2024, 3, 1, 12, tzinfo=UTC)
@@ -127,8 +128,35 @@ def test_only_a_few_objects_are_looked_into(tmp_path):
 
 
 def test_an_empty_place_is_an_error(tmp_path):
-    with pytest.raises(ArchiveError, match="no objects here; name a folder"):
+    with pytest.raises(ArchiveError, match="no objects here; name one that holds some"):
         look(tmp_path)
+
+
+def test_one_object_is_no_place(tmp_path):
+    rows(tmp_path, "a.parquet", properties=["{}"])
+    with pytest.raises(ArchiveError, match=r"a\.parquet: this is one object; name its folder"):
+        look(tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize("place", ["", "file:", "file://archive/web", "http://127.0.0.1:9/x", "s3:/bucket", "s3:///x"])
+def test_what_is_no_place_is_refused(place):
+    with pytest.raises(UsageError, match="is no place to look at"):
+        probe.look(place, Storage())
+
+
+@pytest.mark.parametrize("folder", ["100%", "100%25", "a#b", "q?x", "a b"])
+def test_the_entry_of_an_oddly_named_folder_can_be_replayed(folder, tmp_path):
+    rows(tmp_path, f"{folder}/a.parquet", properties=["{}"])
+    (found,) = look(tmp_path).sources
+    assert open_store(found.archive, Storage()).list() == LocalStore(str(tmp_path / folder), ArchiveError).list()
+
+
+def test_a_relative_uri_is_taken_from_the_working_directory(tmp_path, monkeypatch):
+    rows(tmp_path, "a b/a.parquet", properties=["{}"])
+    monkeypatch.chdir(tmp_path)
+    for place in ("file:a%20b", "a b", "file:./a%20b"):
+        (found,) = probe.look(place, Storage()).sources
+        assert found.archive == (tmp_path / "a b").as_uri()
 
 
 @pytest.fixture

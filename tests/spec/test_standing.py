@@ -1,11 +1,15 @@
 """How far a source is, as a whole and by received day: before, while and after it is replayed."""
 
+import os
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from populace.errors import ArchiveError
+from populace.lake import ledger
 from populace.space import archive, reading, replay, standing, views
 from tests import driving
 from tests.slicing import NOON, called
@@ -21,6 +25,10 @@ def space(tmp_path):
     driving.put(found, "web", "2024/03/01", called({"message_id": "m1"}, {"message_id": None}))
     driving.put(found, "web", "2024/03/02", called(*({"message_id": each, "timestamp": NEXT} for each in ("m2", "m1"))))
     return found
+
+
+def in_archive(space, name):
+    return Path(space.archive(space.source("web")).url(name))
 
 
 def days(space):
@@ -46,6 +54,36 @@ def stopped(space, after):
 def test_a_source_that_nobody_looked_at_is_pending_and_has_no_days(space):
     assert standing.of_source(space, "web")["status"] == "pending"
     assert days(space) == []
+
+
+def test_objects_that_the_layout_does_not_read_are_told(space):
+    for name in ("notes.txt", "x.csv"):
+        in_archive(space, name).write_text("text")
+    in_archive(space, "_SUCCESS").touch()
+    driving.replay_all(space, AS_OF)
+    assert standing.of_source(space, "web")["ignored"] == {"objects": 2, "first": ["notes.txt", "x.csv"]}
+
+
+def test_another_layout_reads_other_objects(space):
+    in_archive(space, "notes.txt").write_text("text")
+    archive.look(space, space.source("web"))
+    assert ledger.ignored(space.lake, "web") == ["notes.txt"]
+    archive.look(space, replace(space.source("web"), layout="segment_json"))
+    assert [each.rpartition(".")[2] for each in ledger.ignored(space.lake, "web")] == ["parquet", "parquet"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_an_object_that_may_not_be_read_fails_alone(space):
+    driving.put(space, "web", "2024/03/03", called({"message_id": "m3"})).chmod(0)
+    with pytest.raises(ArchiveError, match="Permission denied"):
+        driving.replay_all(space, AS_OF)
+    assert standing.of_source(space, "web")["kept"] == 2
+
+
+def test_days_before_the_window_are_never_pending(space):
+    archive.look(space, space.source("web"))
+    found = archive.survey(space, replace(space.source("web"), since="2024-03-02", layout="segment_json"), "2024-03-02")
+    assert set(found.pending) <= {"2024-03-02"}
 
 
 def test_before_the_first_row_is_read_all_days_are_pending(space):

@@ -92,7 +92,15 @@ def test_a_listing_has_size_and_tag_of_each_file(store, tmp_path):
     store.replace("a/b/c", b"123")
     (found,) = store.list()
     stat = (tmp_path / "lake/a/b/c").stat()
-    assert found == objects.Object("a/b/c", f"{stat.st_mtime_ns}-3", 3)
+    assert found == objects.Object("a/b/c", f"{stat.st_mtime_ns}-{stat.st_ctime_ns}-3", 3)
+
+
+def test_a_file_that_is_made_to_look_as_before_has_another_tag(store, tmp_path):
+    store.replace("a", b"123")
+    (before,), stat = store.list(), (tmp_path / "lake/a").stat()
+    (tmp_path / "lake/a").write_bytes(b"456")
+    os.utime(tmp_path / "lake/a", ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert [each.tag for each in store.list()] != [before.tag]
 
 
 def test_a_listing_is_in_order_of_the_whole_path(store):
@@ -113,13 +121,15 @@ def test_a_listing_of_nothing(store, tmp_path, prefix):
     assert store.list(prefix) == []
 
 
-def test_links_to_files_are_listed_and_links_to_folders_are_not_followed(store, tmp_path):
+def test_links_are_followed_but_not_in_circles(store, tmp_path):
     store.replace("a/b", b"1")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/c").write_bytes(b"12")
     (tmp_path / "lake/link").symlink_to("a/b")
-    (tmp_path / "lake/folder").symlink_to("a")
+    (tmp_path / "lake/folder").symlink_to("../elsewhere")
     (tmp_path / "lake/a/loop").symlink_to("..")
     (tmp_path / "lake/broken").symlink_to("nowhere")
-    assert [(each.path, each.size) for each in store.list()] == [("a/b", 1), ("link", 1)]
+    assert [(each.path, each.size) for each in store.list()] == [("a/b", 1), ("folder/c", 2), ("link", 1)]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

@@ -14,7 +14,16 @@ def shown(monkeypatch):
 
 
 def source(name, **reasons):
-    return {"source": name, "reasons": reasons, "failed": []}
+    return {"source": name, "reasons": reasons, "failed": [], "ignored": {"objects": 0, "first": []}}
+
+
+def test_what_an_archive_says_steers_no_terminal_and_ends(capsys):
+    output.table("Events", [{"event": "\x1b[31mRED\x07[bold]x\n" + "y" * 100_000}])
+    shown = capsys.readouterr().out
+    assert "\x1b" not in shown
+    assert "\x07" not in shown
+    assert "[bold]x" in shown
+    assert len(shown) < 5_000
 
 
 def test_few_sources_stand_beside_each_other(shown):

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from populace.lake import objects, tables
-from populace.space.recompute import FromJson
+from populace.space.people import FromJson
 
 NOON = datetime(2024, 3, 1, 12, tzinfo=UTC)
 

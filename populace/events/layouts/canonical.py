@@ -28,10 +28,12 @@ Columns = Mapping[str, str]  # the name of a column in the file, by its canonica
 class Wanted:
     """The paths below `context` that someone reads: identity, definitions, `keep_context`.
 
-    The raw layout hands on the whole context; all others read only those.
+    The raw layout hands on the whole context; all others read only those. `integrations` are paths below the object of
+    that name, which hardly anyone needs.
     """
 
     context: frozenset[Path] = frozenset()
+    integrations: frozenset[Path] = frozenset()
 
     @property
     def in_context(self) -> list[Path]:
@@ -42,6 +44,11 @@ class Wanted:
 def context_column(path: Path) -> str:
     """The name of the column that holds the values at a path below `context`, as JSON."""
     return f"context{pointer(path)}"
+
+
+def integrations_column(path: Path) -> str:
+    """The same for a path below `integrations`."""
+    return f"integrations{pointer(path)}"
 
 
 def spelled_alike(schema: Schema) -> Columns:

@@ -13,13 +13,17 @@ PREFIX = "context_"
 EXTERNAL_IDS = ("externalIds",)
 
 
-def chosen(schema: Schema, names: Columns, wanted: Iterable[Path]) -> list[pl.Expr]:
+def chosen(
+    schema: Schema, names: Columns, wanted: Iterable[Path], prefix: str = PREFIX, to: str = "c."
+) -> list[pl.Expr]:
     """The wanted paths as typed columns, `c.page.url` from `context_page_url`; what the file does not have is left out.
 
     Parameters
     ----------
     names
         The file's columns by the name under which they are looked for.
+    prefix, to
+        What the names begin with, and what those of the typed columns begin with instead.
 
     Notes
     -----
@@ -28,21 +32,21 @@ def chosen(schema: Schema, names: Columns, wanted: Iterable[Path]) -> list[pl.Ex
     columns below it form: `c.page:json` of every `context_page_…`. `externalIds` is JSON: where a writer made it text
     (E-90), `c.externalIds:json` is that text, which need not be whole (E-92) and must be checked before it is read.
     """
-    below = {name.removeprefix(PREFIX): column for name, column in names.items() if name.startswith(PREFIX)}
-    found = (each for path in sorted(wanted) for each in _columns(schema, path, below))
+    below = {name.removeprefix(prefix): column for name, column in names.items() if name.startswith(prefix)}
+    found = (each for path in sorted(wanted) for each in _columns(schema, path, below, to))
     return list({each.meta.output_name(): each for each in found}.values())
 
 
-def _columns(schema: Schema, path: Path, below: Mapping[str, str]) -> Iterator[pl.Expr]:
+def _columns(schema: Schema, path: Path, below: Mapping[str, str], to: str) -> Iterator[pl.Expr]:
     own = _own(path, below)
     if own is None:
         parts = {rest: column for rest, column in _deeper(path, below) if schema[column] != pl.Null}
         if parts:
-            yield _object(schema, parts).alias(f"c.{dotted(path)}{typed.JSON}")
+            yield _object(schema, parts).alias(f"{to}{dotted(path)}{typed.JSON}")
     elif path == EXTERNAL_IDS and schema[own] == pl.String:
         yield pl.col(own).alias(f"c.externalIds{typed.JSON}")
     else:
-        yield from typed.expressions(schema[own], own, "c.", path)
+        yield from typed.expressions(schema[own], own, to, path)
 
 
 def _object(schema: Schema, parts: Mapping[str, str]) -> pl.Expr:

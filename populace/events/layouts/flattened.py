@@ -73,6 +73,7 @@ class SegmentLake:
             no_problem(),
             *self._payload(schema, call),
             *context.chosen(schema, {name: name for name in schema}, wanted.context),
+            *context.chosen(schema, {name: name for name in schema}, wanted.integrations, "integrations_", "i."),
         ]
 
     def _payload(self, schema: Schema, call: pl.Expr) -> Iterator[pl.Expr]:

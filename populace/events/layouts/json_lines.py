@@ -6,7 +6,7 @@ at once more.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -16,7 +16,7 @@ import polars as pl
 
 from populace.events.jsontext import JsonReader, Path, begins_an_object, is_object, pointer, suspects, whole_only
 from populace.events.layouts import paths
-from populace.events.layouts.canonical import ROW, TEXTS, Wanted, context_column
+from populace.events.layouts.canonical import ROW, TEXTS, Wanted, context_column, integrations_column
 from populace.events.layouts.instants import NAMES as INSTANTS
 from populace.events.layouts.instants import Moments
 from populace.events.values import as_text, without_null
@@ -38,6 +38,8 @@ TYPED: dict[str, tuple[str, bool, tuple[str, ...]]] = {
 NUMBER = r"^-?\d"
 LIBRARY, SEEN = ("library", "name"), "library"  # of the SDK that sent a call: in almost every context
 TRAITS = ("traits",)
+
+Inner = Mapping[str, Path]  # where something stands in a call, by the name of the column that it becomes
 
 BYTE_ORDER_MARK = "\ufeff"
 NO_LINES = (".parquet", ".orc", ".avro")
@@ -62,7 +64,7 @@ class JsonLines:
 
     def reads(self, path: str) -> bool:
         """Every object but hidden ones, Segment's `dummy-object.txt` (E-68), reports and files of other kinds."""
-        is_other = path.endswith(("dummy-object.txt", *NO_LINES)) or REPORT.search(path) is not None
+        is_other = path.lower().endswith(("dummy-object.txt", *NO_LINES)) or REPORT.search(path) is not None
         return not is_other and not paths.is_hidden(path)
 
     def partition(self, path: str) -> datetime | None:
@@ -74,7 +76,7 @@ class JsonLines:
     def rows(self, lines: pl.DataFrame, path: str, wanted: Wanted, json: JsonReader) -> pl.DataFrame:
         """Canonical rows in the JSON form, one a line and in their order, with `name` and `category`.
 
-        Of contexts the columns `context_column` of what is wanted, and `context_not_object`.
+        Of contexts the columns `context_column` of what is wanted, and `context_not_object`; of integrations likewise.
 
         Parameters
         ----------
@@ -91,8 +93,10 @@ class JsonLines:
         `problem` is the line's `reason`; else `not_json` where it is no JSON object; else `id_not_string`,
         `event_not_string`, `name_not_string`, `category_not_string` where such a field is of another type (1.7).
         """
-        asked = {*wanted.in_context, *([TRAITS] if self.traits_in_context else [])}
-        found = fields(lines.get_column("line"), sorted(asked), json)
+        contexts = {*wanted.in_context, *([TRAITS] if self.traits_in_context else [])}
+        asked = {context_column(path): ("context", *path) for path in sorted(contexts)}
+        asked |= {integrations_column(path): ("integrations", *path) for path in sorted(wanted.integrations)}
+        found = fields(lines.get_column("line"), asked, json)
         if self.traits_in_context:
             found = found.with_columns(_traits(found))
         moments = Moments(found.select(INSTANTS), self.arrival(path))
@@ -107,6 +111,7 @@ class JsonLines:
             *PAYLOAD,
             "context_not_object",
             *map(context_column, wanted.in_context),
+            *map(integrations_column, sorted(wanted.integrations)),
             *(pl.when(is_titled).then(name).alias(name) for name in TITLES),
         )
 
@@ -115,17 +120,17 @@ SEGMENT = JsonLines(paths.midnight)
 RUDDERSTACK = JsonLines(lambda path: paths.day_or_hour(path, month_first=True), traits_in_context=True)
 
 
-def fields(lines: pl.Series, contexts: Sequence[Path], json: JsonReader) -> pl.DataFrame:
-    """Of each line `FIELDS`, `context_column` of these paths, `context_not_object`, `problem`; null where it has none.
+def fields(lines: pl.Series, inner: Inner, json: JsonReader) -> pl.DataFrame:
+    """Of each line `FIELDS`, the inner paths by name, `context_not_object`, `problem`; null where it has none.
 
     Payload and what is in contexts is JSON, all else text.
     """
     if lines.str.starts_with(BYTE_ORDER_MARK).any():  # the first line of a file from Windows
         lines = lines.str.strip_prefix(BYTE_ORDER_MARK)
-    found, is_sound = _extracted(lines, CAMEL, contexts, json)
+    found, is_sound = _extracted(lines, CAMEL, inner, json)
     unnamed = is_sound & found.get_column("message_id").is_null()
     if _has_snake(lines.filter(unnamed), json):
-        others, _ = _extracted(_only(lines, unnamed), FIELDS, [], json)
+        others, _ = _extracted(_only(lines, unnamed), FIELDS, {}, json)
         found = found.with_columns(pl.coalesce(name, others.get_column(name)).alias(name) for name in FIELDS)
     texts = as_text(found.select(name for name in FIELDS if name not in PAYLOAD))
     problem = pl.select(pl.when(~is_sound).then(pl.lit("not_json"))).to_series()
@@ -140,25 +145,23 @@ def _has_snake(lines: pl.Series, json: JsonReader) -> bool:
     """Whether any of some lines has a key in snake_case."""
     if not lines.len():
         return False
-    found, _ = _extracted(lines, FIELDS, [], json)
+    found, _ = _extracted(lines, FIELDS, {}, json)
     return any(found.get_column(name).is_not_null().any() for name in SNAKE)
 
 
-def _extracted(
-    lines: pl.Series, keys: Sequence[str], contexts: Sequence[Path], json: JsonReader
-) -> tuple[pl.DataFrame, pl.Series]:
+def _extracted(lines: pl.Series, keys: Sequence[str], inner: Inner, json: JsonReader) -> tuple[pl.DataFrame, pl.Series]:
     """What stands in each line, as JSON, and whether the line is a JSON object.
 
-    That is the values of these keys, named as `FIELDS`, `context_column` of the paths, and `SEEN` of the library.
+    That is the values of these keys, named as `FIELDS`, those of the inner paths, and `SEEN` of the library.
     """
-    below = [("context", *path) for path in (*contexts, LIBRARY)]
-    pointers, whole = [pointer(path) for path in (*zip(keys, strict=True), *below)], whole_only(lines)
+    paths = (*zip(keys, strict=True), *inner.values(), ("context", *LIBRARY))
+    pointers, whole = [pointer(path) for path in paths], whole_only(lines)
     try:
         values, are_valid = json.values(whole, pointers), whole.is_not_null()
     except duckdb.InvalidInputException:  # one bad line ends a query, unless it is tried, which costs more
         values, are_valid = json.tried(whole, pointers)
     found = pl.DataFrame(values)
-    found.columns = [*FIELDS, *map(context_column, contexts), SEEN]
+    found.columns = [*FIELDS, *inner, SEEN]
     return without_null(found), lines.is_not_null() & are_valid & begins_an_object(lines)
 
 

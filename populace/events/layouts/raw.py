@@ -22,7 +22,7 @@ class Raw:
     container: Literal["parquet"] = "parquet"
 
     def reads(self, path: str) -> bool:
-        return path.endswith(".parquet")
+        return path.lower().endswith(".parquet")
 
     def partition(self, path: str) -> datetime | None:
         return None
@@ -45,6 +45,7 @@ class Raw:
             *instants.expressions(schema, spelled_alike(schema)),
             no_problem(),
             *(_json(schema, name) for name in JSONS),
+            *(_json(schema, name) for name in ("integrations",) if wanted.integrations and _is_text(schema, name)),
         ]
 
 
@@ -70,6 +71,10 @@ def check(schema: Schema, path: str) -> None:
         dtype = schema.get(name, pl.Null())
         if dtype not in TEXT and not (name.endswith("_id") and dtype.is_integer()):
             raise instants.wrong_type(name, dtype, "text", path)
+
+
+def _is_text(schema: Schema, name: str) -> bool:
+    return schema.get(name, pl.Null()) in TEXT
 
 
 def _json(schema: Schema, name: str) -> pl.Expr:

@@ -1,0 +1,160 @@
+"""What the graph looks like: how large profiles are, which identifiers glue others together, and what would help."""
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from scipy.sparse import csgraph, csr_array
+
+from populace.definitions import Identifier, Identity
+from populace.identity.graph import Graph, Numbers, components
+from populace.identity.tables import Resolution
+
+CANDIDATES, SHOWN = 50, 20
+GLUE = {
+    "id_type": pl.String, "id_value": pl.String, "identifiers": pl.Int64, "pieces": pl.Int64, "apart": pl.String,
+    "remedy": pl.String,
+}  # fmt: skip
+USUAL = 5  # what a limit is where nothing else is said, I-20
+BUCKETS = (1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1_000, 10_000, 100_000, 1_000_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Tables about one resolution.
+
+    `sizes`
+        (identifiers: such as "3 to 5", components, profiles), up to the largest.
+    `largest`
+        (profile_id, identifiers, merges, by_type: such as "user_id 1, anonymous_id 40"), the largest first.
+    `glue`
+        (id_type, id_value, identifiers: of its component, pieces: into which that would fall without it, apart: the
+        type whose limit keeps these from being one profile already, remedy: a line of identity.yaml), the worst first.
+    `violations`
+        (kind, violations, identifiers, profiles), sorted by kind.
+    """
+
+    sizes: pl.DataFrame
+    largest: pl.DataFrame
+    glue: pl.DataFrame
+    violations: pl.DataFrame
+
+
+def report(graph: Graph, rules: Identity, found: Resolution) -> Report:
+    """The tables for what these rules made of a graph."""
+    component = components(graph)
+    return Report(_sizes(component, found), _largest(found), _glue(graph, component, rules), _violations(found))
+
+
+def _sizes(component: Numbers, found: Resolution) -> pl.DataFrame:
+    """Components are what profiles would be if nothing were limited."""
+    of_components = pl.Series(np.bincount(component)) if len(component) else pl.Series([], dtype=pl.Int64)
+    of_profiles = found.external_ids.group_by("profile_id").len().get_column("len")
+    counted = {"components": _bucketed(of_components), "profiles": _bucketed(of_profiles)}
+    rows = [
+        {"identifiers": f"{low + 1:,} to {high:,}" if high > low + 1 else f"{high:,}"}
+        | {name: counts.get(high, 0) for name, counts in counted.items()}
+        for low, high in zip((0, *BUCKETS), BUCKETS, strict=False)
+    ]
+    filled = [number for number, row in enumerate(rows) if row["components"] or row["profiles"]]
+    schema = {"identifiers": pl.String, "components": pl.Int64, "profiles": pl.Int64}
+    return pl.DataFrame(rows[: max(filled, default=NOTHING) + 1], schema=schema)
+
+
+NOTHING = -1
+
+
+def _bucketed(sizes: pl.Series) -> dict[int, int]:
+    """How many of the sizes lie in each bucket, by its upper end."""
+    places = np.searchsorted(BUCKETS, sizes.to_numpy()).clip(max=len(BUCKETS) - 1)
+    return {BUCKETS[place]: int(count) for place, count in enumerate(np.bincount(places, minlength=0)) if count}
+
+
+def _largest(found: Resolution) -> pl.DataFrame:
+    by_type = found.external_ids.group_by("profile_id", "id_type").len()
+    told = pl.format("{} {}", "id_type", "len")
+    sizes = by_type.sort("profile_id", "id_type").group_by("profile_id").agg(
+        identifiers=pl.col("len").sum(), by_type=told.str.join(", ")
+    )  # fmt: skip
+    merges = found.merges.group_by(profile_id="canonical_id").agg(merges=pl.len())
+    largest = sizes.sort("identifiers", "profile_id", descending=[True, False]).head(SHOWN)
+    both = largest.join(merges, on="profile_id", how="left", maintain_order="left")
+    return both.select("profile_id", "identifiers", pl.col("merges").fill_null(0), "by_type")
+
+
+def _violations(found: Resolution) -> pl.DataFrame:
+    identifiers = pl.struct("id_type", "id_value").n_unique()
+    counted = found.violations.group_by("kind").agg(
+        violations=pl.len(), identifiers=identifiers, profiles=pl.col("profile_id").drop_nulls().n_unique()
+    )
+    return counted.sort("kind")
+
+
+# --- glue -------------------------------------------------------------------------------------------
+
+
+def _glue(graph: Graph, component: Numbers, rules: Identity) -> pl.DataFrame:
+    """Identifiers without which a component falls apart: those seen beside the most others are tried."""
+    tried = [_without(graph, component, node) for node in _candidates(graph)]
+    worst = sorted((each for each in tried if each.pieces > 1), key=lambda each: (-each.pieces, each.node))[:SHOWN]
+    named = [graph.nodes.select("id_type", "value").row(each.node) for each in worst]
+    rows = [
+        (*name, each.identifiers, each.pieces, *_remedy(name, each, rules))
+        for name, each in zip(named, worst, strict=True)
+    ]
+    return pl.DataFrame(rows, schema=GLUE, orient="row")
+
+
+def _candidates(graph: Graph) -> list[int]:
+    """The nodes that are in the most sets with others."""
+    shared = graph.members.filter(pl.len().over("set") > 1)
+    counted = shared.group_by("node").agg(pl.col("set").len()).filter(pl.col("set") > 1)
+    return counted.sort("set", "node", descending=[True, False]).get_column("node").head(CANDIDATES).to_list()
+
+
+@dataclass(frozen=True, slots=True)
+class _Without:
+    """A component without one of its nodes: the pieces it falls into, and how many of them hold each type."""
+
+    node: int
+    identifiers: int
+    pieces: int
+    holding: dict[int, int]
+
+
+def _without(graph: Graph, component: Numbers, node: int) -> _Without:
+    nodes = np.flatnonzero(component == component[node])
+    mine = graph.members.filter(pl.col("node").is_in(nodes) & (pl.col("node") != node))
+    at, other = (mine.get_column(name).to_numpy() for name in ("set", "node"))
+    if not len(other):
+        return _Without(node, len(nodes), 0, {})
+    _, others = np.unique(other, return_inverse=True)
+    begins = np.flatnonzero(np.diff(at, prepend=-1))
+    first = np.repeat(others[begins], np.diff(begins, append=len(others)))
+    size = int(others.max()) + 1
+    edges = csr_array((np.ones(len(others), np.int8), (first, others)), shape=(size, size))
+    pieces, label = csgraph.connected_components(edges, directed=False)
+    held = pl.DataFrame({"kind": graph.nodes.get_column("kind").gather(other), "piece": label[others]})
+    holding = dict(held.group_by("kind").agg(pl.col("piece").n_unique()).iter_rows())
+    return _Without(node, len(nodes), int(pieces), holding)
+
+
+def _remedy(name: tuple, found: _Without, rules: Identity) -> tuple[str | None, str]:
+    """The type whose limit keeps the pieces apart already, if one does; and the line of identity.yaml that would help.
+
+    What several people share, told by pieces that each hold an identifier as strong or stronger, is to be blocked.
+    Of what one person has too many beside it wants a limit.
+    """
+    id_type, value = name
+    order = [each.id_type for each in rules.identifiers]
+    many = {kind: count for kind, count in found.holding.items() if count > 1}
+    apart = next((order[kind] for kind in sorted(many) if _is_over(rules.identifiers[kind], many[kind])), None)
+    if not many or min(many) <= order.index(id_type):
+        return apart, f"identifiers: {{{id_type}: {{blocked: [{json.dumps(value, ensure_ascii=False)}]}}}}"
+    most = max(sorted(many), key=lambda kind: many[kind])
+    return apart, f"identifiers: {{{order[most]}: {{limit: {USUAL} ever}}}}"
+
+
+def _is_over(rule: Identifier, count: int) -> bool:
+    return rule.limit is not None and count > rule.limit.most

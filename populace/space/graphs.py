@@ -1,0 +1,134 @@
+"""Questions about the identity graph: what it looks like, and what other rules would make of it. Nothing is written."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from populace import identity, loading, traits
+from populace.definitions import Identity
+from populace.errors import UsageError
+from populace.lake import runs
+from populace.space import people, recompute, views
+from populace.space.opening import OpenSpace
+from populace.space.people import People
+
+EXAMPLES = 5
+
+
+# --- report -----------------------------------------------------------------------------------------
+
+
+def report(space: OpenSpace) -> Iterator[dict[str, Any]]:
+    """The current run, `about` says what each row tells: run, size, largest, glue, violation, split.
+
+    Components, which are what profiles would be without limits, and remedies follow from the definitions as they are.
+    """
+    run = recompute.reopen(space, views.current(space), strict=False)
+    rules, found = space.definition.identity, resolution_of(space, run.run_id)
+    told = identity.describe(*recompute.seen(space, run), rules, run.as_of, found)
+    yield {"about": "run", "run_id": run.run_id, "as_of": runs.iso(run.as_of), "before": run.before} | _counts(found)
+    for about in ("sizes", "largest", "glue", "violations"):
+        yield from ({"about": about} | row for row in getattr(told, about).iter_rows(named=True))
+    if run.before:
+        before = runs.table(space.lake, run.before, "external_ids")
+        yield from (
+            {"about": "splits"} | row for row in splits(before, found.external_ids.lazy()).iter_rows(named=True)
+        )
+
+
+def _counts(found: identity.Resolution) -> dict[str, int]:
+    counted = {name: getattr(found, name).height for name in ("profiles", "external_ids", "merges", "violations")}
+    return counted | {"unresolved_sets": found.sightings.get_column("profile_id").null_count()}
+
+
+def resolution_of(space: OpenSpace, run_id: str) -> identity.Resolution:
+    """The identity tables of a run."""
+    return identity.Resolution(*(runs.table(space.lake, run_id, name).collect() for name in recompute.IDENTITY))
+
+
+def splits(before: pl.LazyFrame, after: pl.LazyFrame) -> pl.DataFrame:
+    """Profiles whose identifiers now stand in several: (profile_id, becomes: list[str], identifiers), by id."""
+    keys = ["collection", "id_type", "id_value"]
+    both = before.select(*keys, "profile_id").join(after.select(*keys, now="profile_id"), on=keys)
+    found = both.group_by("profile_id").agg(becomes=pl.col("now").unique().sort(), identifiers=pl.len())
+    return found.filter(pl.col("becomes").list.len() > 1).sort("profile_id").collect()
+
+
+# --- lab --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What other rules would change.
+
+    `splits` and `joins` are (profile_id, becomes) and (profile_id, made_of): each profile that would be several, and
+    each that several would be. `audiences` is (audience, before, after), in the order of the definitions.
+    """
+
+    run_id: str
+    before: dict[str, int]
+    after: dict[str, int]
+    splits: pl.DataFrame
+    joins: pl.DataFrame
+    audiences: list[dict[str, Any]]
+
+
+def trial(space: OpenSpace, file: Path) -> Trial:
+    """Resolve everybody of the current run by the rules of another `identity.yaml`.
+
+    Raises
+    ------
+    DefinitionError
+        If the rules are wrong.
+    UsageError
+        If they read identifiers that the lake does not hold.
+    """
+    rules = loading.load_identity(file)
+    _check_extracted(space.definition.identity, rules, file)
+    run = recompute.reopen(space, views.current(space), strict=False)
+    before, after = resolution_of(space, run.run_id), recompute.resolution(space, run, rules)
+    moved = before.sightings.join(after.sightings, on="sighting", suffix="_after").drop_nulls()
+    return Trial(
+        run.run_id,
+        _counts(before),
+        _counts(after),
+        _several(moved, "profile_id", "profile_id_after", "becomes"),
+        _several(moved, "profile_id_after", "profile_id", "made_of").rename({"profile_id_after": "profile_id"}),
+        _audiences(space, run, after),
+    )
+
+
+def _check_extracted(known: Identity, rules: Identity, file: Path) -> None:
+    """What is read of events, and how it is normalised, is decided when they are replayed."""
+    extracted = {(each.id_type, each.normalize, each.read_from) for each in known.identifiers}
+    for each in rules.identifiers:
+        if (each.id_type, each.normalize, each.read_from) not in extracted:
+            message = (
+                f"{file}: '{each.id_type}' is read or normalised otherwise than in the space, which takes a replay; "
+                "the lab tries limits, blocked values, priority, forbidden pairs, and fewer identifiers"
+            )
+            raise UsageError(message)
+
+
+def _several(moved: pl.DataFrame, one: str, others: str, name: str) -> pl.DataFrame:
+    grouped = moved.group_by(one).agg(pl.col(others).unique().sort().alias(name))
+    return grouped.filter(pl.col(name).list.len() > 1).sort(pl.col(name).list.len(), one, descending=[True, False])
+
+
+def _audiences(space: OpenSpace, run: recompute.Run, after: identity.Resolution) -> list[dict[str, Any]]:
+    definition = space.definition
+    custom = recompute.custom_traits(space, run, after)
+    population = People(after.profiles, after.sightings, after.external_ids, custom)
+    queries = [each.query for each in definition.computed]
+    _, values = people.reduced(space, run.entries, population, queries, run.as_of)
+    computed = traits.compute(values, definition.traits)
+    members = people.members_of(space, population, definition.audiences, values, computed)
+    tried = dict(members.group_by("audience").len().iter_rows())
+    held = dict(runs.table(space.lake, run.run_id, "memberships").group_by("audience").len().collect().iter_rows())
+    return [
+        {"audience": each.key, "before": held.get(each.key, 0), "after": tried.get(each.key, 0)}
+        for each in definition.audiences
+    ]

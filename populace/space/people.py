@@ -1,0 +1,116 @@
+"""What definitions give for people: the people of a run, or those of a resolution that is only tried."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+
+import polars as pl
+
+from populace import audiences, traits
+from populace.definitions import Audience
+from populace.events.jsontext import JsonReader, names, pointer
+from populace.events.tables import table_of
+from populace.events.values import of_values, without_null
+from populace.lake import runs, tables
+from populace.space.opening import OpenSpace
+
+KNOWN_IDS = ("user_id", "email", "android.idfa", "ios.idfa")  # A-73
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """Who is who: the tables of a run, or of a resolution that is only tried, that traits and audiences build on."""
+
+    profiles: pl.DataFrame
+    sightings: pl.DataFrame
+    external_ids: pl.DataFrame
+    custom_traits: pl.DataFrame
+
+    @classmethod
+    def of_run(cls, space: OpenSpace, run_id: str) -> "People":
+        return cls(*(runs.table(space.lake, run_id, each.name).collect() for each in fields(cls)))
+
+
+def numbered(profiles: pl.DataFrame) -> pl.DataFrame:
+    """(profile: u32, profile_id): inside a run profiles are numbers."""
+    return profiles.select("profile_id").sort("profile_id").with_row_index("profile")
+
+
+def by_number(rows: pl.LazyFrame, profiles: pl.LazyFrame) -> pl.LazyFrame:
+    """Rows of profiles by their numbers instead of their ids."""
+    return rows.join(profiles, on="profile_id").drop("profile_id")
+
+
+def reduced(
+    space: OpenSpace, entries: Sequence[dict], people: People, queries: list, as_of: datetime
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The reducers of some queries over the events of some parts.
+
+    Returns
+    -------
+    profiles
+        (profile: u32, profile_id), one row per profile.
+    values
+        (profile, one column per reducer), one row per profile that has any.
+    """
+    profiles = numbered(people.profiles)
+    sightings = by_number(people.sightings.lazy(), profiles.lazy())
+    streams = {}
+    for name, needs in traits.requirements(queries).items():
+        columns = [f"p.{path}" for path in sorted(needs.properties)] + [f"c.{path}" for path in sorted(needs.contexts)]
+        parts = [each for each in entries if _reaches(each, needs, as_of)]
+        stream = tables.events(space.lake, parts, table_of(name), columns, FromJson())
+        if stream is not None:
+            streams[name] = stream.join(sightings, on="sighting")
+    return profiles, traits.reduce(streams, traits.reducers(queries), as_of)
+
+
+class FromJson:
+    """What is kept as JSON in the lake, read by the rules of the door: see `tables.FromJson`."""
+
+    def extract(self, objects: pl.Series, paths: Sequence[str]) -> list[pl.Series]:
+        wanted = [names(path) for path in paths]
+        with JsonReader() as json:
+            values = json.values(objects, [pointer(path) for path in wanted])
+        return of_values(dict(zip(wanted, without_null(pl.DataFrame(values)), strict=True)), "p.")
+
+    def typed(self, column: str, values: pl.Series) -> pl.Series:
+        return of_values({names(column[2:]): values}, column[:2])[0]
+
+
+def _reaches(entry: dict, needs: traits.Needs, as_of: datetime) -> bool:
+    """Whether a part can hold an event inside the widest window."""
+    if entry["least"] is None:
+        return False
+    reaches_back = needs.window is None or entry["greatest"] >= runs.iso(as_of - needs.window)
+    return reaches_back and entry["least"] <= runs.iso(as_of)
+
+
+def members_of(
+    space: OpenSpace,
+    people: People,
+    wanted: tuple[Audience, ...],
+    values: pl.DataFrame,
+    computed: pl.DataFrame,
+) -> pl.DataFrame:
+    """(audience, profile_id) of the members; `values` from `reduced` and `computed` traits are by number."""
+    profiles = numbered(people.profiles)
+    known = people.external_ids.filter(pl.col("id_type").is_in(KNOWN_IDS)).select("profile_id").unique()
+    population = profiles.join(known.with_columns(has_known_id=True), on="profile_id", how="left").select(
+        "profile", pl.col("has_known_id").fill_null(value=False)
+    )
+    members = audiences.evaluate(
+        population,
+        values,
+        computed,
+        by_number(people.custom_traits.lazy(), profiles.lazy()).collect(),
+        wanted,
+        traits=space.definition.traits,
+        include_anonymous=space.definition.include_anonymous,
+    )
+    return members.join(profiles, on="profile").select("audience", "profile_id")
+
+
+def by_profile(space: OpenSpace, run_id: str, name: str, people: People) -> pl.DataFrame:
+    """A table of a run by the numbers of its profiles."""
+    return by_number(runs.table(space.lake, run_id, name), numbered(people.profiles).lazy()).collect()
