@@ -21,7 +21,7 @@ RECENT := import sys; sys.exit(sys.version_info < (3, 11))
 export DO_NOT_TRACK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui test check format lock deploy clean
+.PHONY: help setup demo ui test nightly check format lock deploy clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ ui: setup  ## open the Prefect UI on the demo's runs
 
 test: setup check  ## lint, types and all tests
 	$(BIN)/python -m pytest
+
+nightly: setup  ## an hour of random streams against the sequential rule of identity, others each day
+	POPULACE_STREAMS=1200000 POPULACE_SEED=$$(date +%Y%m%d)00 $(BIN)/python -m pytest -q -x tests/generative/test_identity.py
 
 check: setup  ## what every commit must pass: lint, format, types, layers
 	$(BIN)/ruff check

@@ -8,7 +8,7 @@ import polars as pl
 
 from populace.definitions import Identity
 from populace.identity.graph import Graph, Numbers, components
-from populace.identity.walk import Caps, Walk
+from populace.identity.walk import TOO_LARGE, Caps, Walk
 
 Events = Callable[[pl.Series], pl.DataFrame]
 """For numbers of sets all of their events: (sighting, timestamp, received_at, message_id, source), in any order."""
@@ -39,16 +39,14 @@ def place(graph: Graph, rules: Identity, events: Events, caps: Caps) -> Placed:
     """Resolve every set of the graph."""
     shape = _Shape.of(graph)
     suspects, by_event = _suspects(graph, shape, rules, caps)
-    walk = Walk(
-        graph.nodes.get_column("kind").to_list(),
-        [each.limit for each in rules.identifiers],
-        _apart(graph, rules),
-        caps,
-    )
-    walked = (suspects | (shape.creators > 1)) & ~by_event
-    _walk_sets(walk, graph, shape, walked[shape.component_of_set])
+    by_set = (suspects | (shape.creators > 1)) & ~by_event
+    walk = _walk_sets(graph, shape, rules, caps, by_set)
+    if crowded := {shape.component[node] for kind, node, _ in walk.violations if kind == TOO_LARGE}:
+        # Whether a profile still has room is another question at each event, not only at the first of a set.
+        by_event[list(crowded)] = True
+        walk = _walk_sets(graph, shape, rules, caps, by_set & ~by_event)
     late = _walk_events(walk, graph, shape, by_event[shape.component_of_set], events)
-    return _placed(graph, shape, walk, walked | by_event, late)
+    return _placed(graph, shape, walk, by_set | by_event, late)
 
 
 # --- components ---------------------------------------------------------------------------------------
@@ -100,7 +98,7 @@ def _suspects(graph: Graph, shape: _Shape, rules: Identity, caps: Caps) -> tuple
     """The components in which a rule can interfere, and those of them whose events have to be looked at one by one.
 
     The first event of each set says all where limits hold ever: counts only grow, so a set seen again changes
-    nothing. That is not so where values may be added again later, and where a profile is full.
+    nothing. That is not so where values may be added again later.
     """
     found, by_event = np.zeros((2, len(shape.creators)), np.bool_)
     counted = graph.nodes.select("kind", component=pl.Series(shape.component)).group_by("component", "kind").len()
@@ -109,8 +107,7 @@ def _suspects(graph: Graph, shape: _Shape, rules: Identity, caps: Caps) -> tuple
             over = counted.filter((pl.col("kind") == kind) & (pl.col("len") > each.limit.most)).get_column("component")
             (found if each.limit.period is None else by_event)[over] = True
     sizes = np.bincount(shape.component, minlength=len(shape.creators))
-    by_event |= sizes > caps.mappings
-    found |= shape.creators - 1 > caps.merges
+    found |= (sizes > caps.mappings) | (shape.creators - 1 > caps.merges)
     for one, others in _apart(graph, rules).items():
         found[shape.component[one]] |= any(shape.component[other] == shape.component[one] for other in others)
     return found, by_event
@@ -149,11 +146,16 @@ def _nodes_of(graph: Graph, shape: _Shape, chosen: Numbers) -> list[list[int]]:
     return [listed[begin:end] for begin, end in spans]
 
 
-def _walk_sets(walk: Walk, graph: Graph, shape: _Shape, chosen: Numbers) -> None:
-    numbers = shape.places[chosen]
+def _walk_sets(graph: Graph, shape: _Shape, rules: Identity, caps: Caps, chosen: Numbers) -> Walk:
+    """Walk the sets of the chosen components."""
+    kinds = graph.nodes.get_column("kind").to_list()
+    walk = Walk(kinds, [each.limit for each in rules.identifiers], _apart(graph, rules), caps)
+    mine = chosen[shape.component_of_set]
+    numbers = shape.places[mine]
     times = graph.sets.get_column("first_timestamp").to_physical().gather(numbers).to_list()
-    for moment, time, nodes in zip(numbers.tolist(), times, _nodes_of(graph, shape, chosen), strict=True):
+    for moment, time, nodes in zip(numbers.tolist(), times, _nodes_of(graph, shape, mine), strict=True):
         walk.add(moment, time, nodes)
+    return walk
 
 
 def _walk_events(walk: Walk, graph: Graph, shape: _Shape, chosen: Numbers, events: Events) -> pl.DataFrame:

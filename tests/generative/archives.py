@@ -35,7 +35,17 @@ AUDIENCES = {
     "hundred": "event('F').where(property('x') = 100).count() >= 1",
     "absent": "event('E').where(property('x').absent()).count() >= 1",
 }
-TABLES = ("profiles", "external_ids", "merges", "memberships", "traits", "custom_traits", "links", "changes")
+TABLES = (
+    "profiles",
+    "external_ids",
+    "merges",
+    "memberships",
+    "traits",
+    "custom_traits",
+    "links",
+    "changes",
+    "violations",
+)
 
 
 def budget(examples):

@@ -20,6 +20,7 @@ class Config:
     forbidden: list = field(default_factory=list)
     mappings: int = 1000
     merges: int = 100
+    pairs: bool = False  # whether streams draw forbidden pairs
 
 
 @dataclass
