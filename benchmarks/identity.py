@@ -26,7 +26,8 @@ from populace import identity, traits
 from populace.definitions import Identifier, Identity, Limit
 
 DAYS, START = 60, datetime(2026, 5, 4, tzinfo=UTC)
-DAY = 86_400_000_000
+DAY, HOUR = 86_400_000_000, 3_600_000_000
+VISIT = 5  # events, as in `benchmarks.workload`
 RULES = Identity(
     (
         Identifier("user_id", limit=Limit(1)),
@@ -79,8 +80,10 @@ def write(folder: Path, plan: Plan) -> None:
     found = sets(plan)
     number = (pl.col("set").cast(pl.UInt64) * 0x9E3779B97F4A7C15).reinterpret(signed=True)
     told = found.with_columns(sighting=number)
-    each = rng.integers(0, told.height, plan.events)
-    when = rng.integers(0, DAYS * DAY, plan.events)
+    visits = -(-plan.events // VISIT)
+    begins = rng.integers(0, DAYS * DAY - HOUR, visits)
+    each = np.repeat(rng.integers(0, told.height, visits), VISIT)[: plan.events]
+    when = np.repeat(begins, VISIT)[: plan.events] + rng.integers(0, HOUR, plan.events)
     for day in range(DAYS):
         mine = np.flatnonzero(when // DAY == day)
         events = told[each[mine]].select("sighting", "ids").with_columns(

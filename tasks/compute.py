@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from prefect import get_run_logger, task
 
 from populace.lake import runs
-from populace.space import recompute
+from populace.space import graphs, recompute
 from tasks import announce, progress, report
 from tasks.edge import opened
 from tasks.progress import Step
@@ -21,6 +21,7 @@ def plan_run(space: str, as_of: datetime, definitions: str, *, allow_stale: bool
 def resolve_identities(space: str, run_id: str, definitions: str) -> None:
     """Profiles, identifiers, merges and custom traits of a run."""
     _stage("identity", recompute.resolve_identities, space, run_id, definitions)
+    report.resolved(space, run_id, *graphs.summary(opened(space, definitions), run_id))
 
 
 @task

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.artifacts import create_image_artifact, create_markdown_artifact, create_table_artifact
 
 from populace.errors import PopulaceError
 from populace.lake import ledger
+from tasks import pictures
 
 
 def is_transient(_task: Any, _run: Any, state: Any) -> bool:
@@ -26,6 +27,14 @@ def replayed(space: str, summaries: dict[str, dict]) -> None:
 
 def _reasons(found: dict) -> str:
     return ", ".join(f"{reason} {count}" for reason, count in ledger.reasons(found["parts"].values()).items())
+
+
+def resolved(space: str, run_id: str, sizes: dict[str, int], violations: dict[str, int]) -> None:
+    """A picture of how many identifiers profiles have, and a table of the rules that fired."""
+    picture = pictures.bars(f"{space}: identifiers of a profile", "profiles", sizes)
+    create_image_artifact(pictures.as_uri(picture), key=f"{key(space)}-identity", description=f"Profiles of {run_id}")
+    rows = [{"kind": kind, "violations": count} for kind, count in violations.items()]
+    create_table_artifact(rows, key=f"{key(space)}-violations", description=f"Rules of identity that fired, {run_id}")
 
 
 def published(space: str, manifest: dict, *, is_current: bool) -> None:

@@ -10,16 +10,16 @@ from datetime import datetime
 import polars as pl
 
 from populace.definitions import Identity
-from populace.identity import graph, placing
+from populace.identity import graph, placing, report, tables
 from populace.identity.graph import EVENT_ORDER, account, is_pattern
 from populace.identity.placing import Events
-from populace.identity.report import Report, report
-from populace.identity.tables import Resolution, profile_id, successors, tables
+from populace.identity.report import Report, sizes
+from populace.identity.tables import Resolution, profile_id, successors
 from populace.identity.walk import Caps
 
 __all__ = [
     "EVENT_ORDER", "Caps", "Events", "Report", "Resolution", "account", "describe", "is_pattern", "profile_id",
-    "resolve", "successors",
+    "resolve", "sizes", "successors",
 ]  # fmt: skip
 
 
@@ -27,7 +27,7 @@ def describe(
     sightings: pl.LazyFrame, identifiers: pl.LazyFrame, rules: Identity, as_of: datetime, found: Resolution
 ) -> Report:
     """What the graph of these sets looks like; `found` is what was made of it, and the rest is as for `resolve`."""
-    return report(graph.build(sightings, identifiers, rules, as_of), rules, found)
+    return report.describe(graph.build(sightings, identifiers, rules, as_of), rules, found)
 
 
 def resolve(
@@ -76,4 +76,4 @@ def resolve(
     rebuild gives the same ids. Of merging profiles the one created first survives (I-44).
     """
     found = graph.build(sightings, identifiers, rules, as_of)
-    return tables(found, placing.place(found, rules, events, caps), identifiers)
+    return tables.resolution(found, placing.place(found, rules, events, caps), identifiers)

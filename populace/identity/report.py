@@ -41,7 +41,7 @@ class Report:
     violations: pl.DataFrame
 
 
-def report(graph: Graph, rules: Identity, found: Resolution) -> Report:
+def describe(graph: Graph, rules: Identity, found: Resolution) -> Report:
     """The tables for what these rules made of a graph."""
     component = components(graph)
     return Report(_sizes(component, found), _largest(found), _glue(graph, component, rules), _violations(found))
@@ -49,26 +49,33 @@ def report(graph: Graph, rules: Identity, found: Resolution) -> Report:
 
 def _sizes(component: Numbers, found: Resolution) -> pl.DataFrame:
     """Components are what profiles would be if nothing were limited."""
-    of_components = pl.Series(np.bincount(component)) if len(component) else pl.Series([], dtype=pl.Int64)
-    of_profiles = found.external_ids.group_by("profile_id").len().get_column("len")
-    counted = {"components": _bucketed(of_components), "profiles": _bucketed(of_profiles)}
-    rows = [
-        {"identifiers": f"{low + 1:,} to {high:,}" if high > low + 1 else f"{high:,}"}
-        | {name: counts.get(high, 0) for name, counts in counted.items()}
-        for low, high in zip((0, *BUCKETS), BUCKETS, strict=False)
-    ]
-    filled = [number for number, row in enumerate(rows) if row["components"] or row["profiles"]]
-    schema = {"identifiers": pl.String, "components": pl.Int64, "profiles": pl.Int64}
-    return pl.DataFrame(rows[: max(filled, default=NOTHING) + 1], schema=schema)
+    of_components = _bucketed(pl.Series(np.bincount(component), dtype=pl.Int64))
+    of_profiles = _bucketed(_per_profile(found.external_ids))
+    return _trimmed(of_components.rename({"count": "components"}).hstack([of_profiles["count"].alias("profiles")]))
 
 
-NOTHING = -1
+def sizes(external_ids: pl.DataFrame) -> pl.DataFrame:
+    """(identifiers: such as "3 to 5", profiles), up to the largest profile."""
+    return _trimmed(_bucketed(_per_profile(external_ids)).rename({"count": "profiles"}))
 
 
-def _bucketed(sizes: pl.Series) -> dict[int, int]:
-    """How many of the sizes lie in each bucket, by its upper end."""
+def _per_profile(external_ids: pl.DataFrame) -> pl.Series:
+    return external_ids.group_by("profile_id").len().get_column("len")
+
+
+def _bucketed(sizes: pl.Series) -> pl.DataFrame:
+    """(identifiers, count) for all buckets."""
     places = np.searchsorted(BUCKETS, sizes.to_numpy()).clip(max=len(BUCKETS) - 1)
-    return {BUCKETS[place]: int(count) for place, count in enumerate(np.bincount(places, minlength=0)) if count}
+    counts = np.bincount(places, minlength=len(BUCKETS))
+    spans = zip((0, *BUCKETS), BUCKETS, strict=False)
+    names = [f"{low + 1:,} to {high:,}" if high > low + 1 else f"{high:,}" for low, high in spans]
+    return pl.DataFrame({"identifiers": names, "count": counts}, schema={"identifiers": pl.String, "count": pl.Int64})
+
+
+def _trimmed(counted: pl.DataFrame) -> pl.DataFrame:
+    """Without the empty buckets at the end."""
+    filled = counted.select(pl.any_horizontal(pl.exclude("identifiers") > 0)).to_series().arg_true()
+    return counted.head(0 if filled.is_empty() else filled[-1] + 1)
 
 
 def _largest(found: Resolution) -> pl.DataFrame:

@@ -37,7 +37,7 @@ def profile_id(collection: str, id_type: str, value: str) -> str:
     return f"{collection[:3]}_{digest[:ID_LENGTH]}"
 
 
-def tables(graph: Graph, placed: Placed, identifiers: pl.LazyFrame) -> Resolution:
+def resolution(graph: Graph, placed: Placed, identifiers: pl.LazyFrame) -> Resolution:
     """Everything that is promised of who is who; `identifiers` say how values were written."""
     names = _names(graph, placed)
     sets = _profile_of_sets(graph, placed, names)

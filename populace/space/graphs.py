@@ -39,6 +39,15 @@ def report(space: OpenSpace) -> Iterator[dict[str, Any]]:
         )
 
 
+def summary(space: OpenSpace, run_id: str) -> tuple[dict[str, int], dict[str, int]]:
+    """Of a run: how many profiles have how many identifiers, and how often each kind of violation fired."""
+    external_ids, violations = (
+        runs.table(space.lake, run_id, name).collect() for name in ("external_ids", "violations")
+    )
+    kinds = violations.group_by("kind").len().sort("kind")
+    return dict(identity.sizes(external_ids).iter_rows()), dict(kinds.iter_rows())
+
+
 def _counts(found: identity.Resolution) -> dict[str, int]:
     counted = {name: getattr(found, name).height for name in ("profiles", "external_ids", "merges", "violations")}
     return counted | {"unresolved_sets": found.sightings.get_column("profile_id").null_count()}
