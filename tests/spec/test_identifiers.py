@@ -208,6 +208,20 @@ def test_i9_numbers_and_booleans_are_text(graph, value, expected):
     assert id_values(graph(f'user_id | traits\n u1 | {{"email":{value}}}'), "email") == [(expected, expected)]
 
 
+ODD = ["\u0000", "a\u0000b", "\u001b[31mred", "\U0001f600@x.com", "\u202egnp.exe", "e\u0301", "\ufeffu1", "x" * 500]
+
+
+@pytest.mark.parametrize("value", ODD)
+def test_i9_any_text_may_be_an_identifier(graph, value):
+    found = graph(f"user_id | traits\n u1 | {json.dumps({'email': value})}")
+    assert id_values(found, "email") == [(value.strip().lower(), value)]
+
+
+@pytest.mark.parametrize("value", ["x" * 501, "x" * 10_000, "\U0001f600" * 501, " \u00a0\t"])
+def test_i9_what_is_too_long_or_blank_is_none(graph, value):
+    assert graph(f"user_id | traits\n u1 | {json.dumps({'email': value})}").profiles() == ["u1"]
+
+
 # --- blocked values -------------------------------------------------------------------------
 
 
