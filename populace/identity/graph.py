@@ -132,8 +132,12 @@ def is_pattern(blocked: str) -> bool:
 def components(graph: Graph) -> Numbers:
     """For each node the number of its component: what could be one profile if nothing were limited (I-50)."""
     at, node = (graph.members.get_column(name).to_numpy() for name in ("set", "node"))
+    return connected(at, node, graph.nodes.height)
+
+
+def connected(at: Numbers, node: Numbers, size: int) -> Numbers:
+    """The same for the members of some sets, sorted by set."""
     begins = np.flatnonzero(np.diff(at, prepend=-1))
     first = np.repeat(node[begins], np.diff(begins, append=len(node)))
-    size = graph.nodes.height
     edges = csr_array((np.ones(len(node), np.int8), (first, node)), shape=(size, size))
     return csgraph.connected_components(edges, directed=False)[1]

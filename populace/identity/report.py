@@ -5,10 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from scipy.sparse import csgraph, csr_array
 
 from populace.definitions import Identifier, Identity
-from populace.identity.graph import Graph, Numbers, components
+from populace.identity.graph import Graph, Numbers, components, connected
 from populace.identity.tables import Resolution
 
 CANDIDATES, SHOWN = 50, 20
@@ -44,12 +43,13 @@ class Report:
 def describe(graph: Graph, rules: Identity, found: Resolution) -> Report:
     """The tables for what these rules made of a graph."""
     component = components(graph)
-    return Report(_sizes(component, found), _largest(found), _glue(graph, component, rules), _violations(found))
+    seen = component[np.unique(graph.members.get_column("node").to_numpy())]
+    return Report(_sizes(seen, found), _largest(found), _glue(graph, component, rules), _violations(found))
 
 
 def _sizes(component: Numbers, found: Resolution) -> pl.DataFrame:
     """Components are what profiles would be if nothing were limited."""
-    of_components = _bucketed(pl.Series(np.bincount(component), dtype=pl.Int64))
+    of_components = _bucketed(pl.Series(np.unique(component, return_counts=True)[1], dtype=pl.Int64))
     of_profiles = _bucketed(_per_profile(found.external_ids))
     return _trimmed(of_components.rename({"count": "components"}).hstack([of_profiles["count"].alias("profiles")]))
 
@@ -69,6 +69,7 @@ def _bucketed(sizes: pl.Series) -> pl.DataFrame:
     counts = np.bincount(places, minlength=len(BUCKETS))
     spans = zip((0, *BUCKETS), BUCKETS, strict=False)
     names = [f"{low + 1:,} to {high:,}" if high > low + 1 else f"{high:,}" for low, high in spans]
+    names[-1] = f"more than {BUCKETS[-2]:,}"
     return pl.DataFrame({"identifiers": names, "count": counts}, schema={"identifiers": pl.String, "count": pl.Int64})
 
 
@@ -136,15 +137,11 @@ def _without(graph: Graph, component: Numbers, node: int) -> _Without:
     at, other = (mine.get_column(name).to_numpy() for name in ("set", "node"))
     if not len(other):
         return _Without(node, len(nodes), 0, {})
-    _, others = np.unique(other, return_inverse=True)
-    begins = np.flatnonzero(np.diff(at, prepend=-1))
-    first = np.repeat(others[begins], np.diff(begins, append=len(others)))
-    size = int(others.max()) + 1
-    edges = csr_array((np.ones(len(others), np.int8), (first, others)), shape=(size, size))
-    pieces, label = csgraph.connected_components(edges, directed=False)
+    left, others = np.unique(other, return_inverse=True)
+    label = connected(at, others, len(left))
     held = pl.DataFrame({"kind": graph.nodes.get_column("kind").gather(other), "piece": label[others]})
     holding = dict(held.group_by("kind").agg(pl.col("piece").n_unique()).iter_rows())
-    return _Without(node, len(nodes), int(pieces), holding)
+    return _Without(node, len(nodes), int(label.max()) + 1, holding)
 
 
 def _remedy(name: tuple, found: _Without, rules: Identity) -> tuple[str | None, str]:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from click.testing import CliRunner
@@ -50,6 +51,13 @@ def test_the_report_counts_profiles_and_components_by_their_identifiers(tmp_path
         {"identifiers": "6 to 10", "components": 0, "profiles": 0},
         {"identifiers": "11 to 20", "components": 1, "profiles": 0},
     ]
+
+
+def test_identifiers_that_are_seen_later_are_not_counted(tmp_path):
+    space = driving.space_in(tmp_path, identity=FREE)
+    driving.put(space, "web", "a", calls("user_id | timestamp\n u1 | d-9\n u2 | d-1"))
+    driving.recomputed(space, AS_OF - timedelta(days=5))
+    assert told(space, "sizes") == [{"identifiers": "1", "components": 1, "profiles": 1}]
 
 
 def test_the_largest_profiles_come_first(tmp_path):
