@@ -62,10 +62,14 @@ def lab(space: str, file: Path, definitions: str, *, as_json: bool) -> None:
         "joins": found.joins.head(graphs.EXAMPLES).rows(named=True),
     }
     if as_json:
-        told = {"run_id": found.run_id, "splits": found.splits.height, "joins": found.joins.height}
-        output.emit([told | {"counts": counts, "examples": examples, "audiences": found.audiences}])
+        several = {"splits": found.splits.height, "joins": found.joins.height, "examples": examples}
+        more = {"counts": counts, "audiences": found.audiences, "left_out": found.left_out}
+        output.emit([{"run_id": found.run_id} | several | more])
         return
-    output.screen.print(f"Run {found.run_id} by the rules of {file}; nothing is written")
+    output.screen.print(f"Run {found.run_id} by the rules of {file}; nothing is written", soft_wrap=True, markup=False)
+    if found.left_out:
+        told = f"warning: {file} leaves out {', '.join(found.left_out)}, which the space has"
+        output.errors.print(told, soft_wrap=True, markup=False)
     output.table("Counts", counts)
     output.table(f"{found.splits.height:,} profiles would be several, such as", examples["splits"])
     output.table(f"{found.joins.height:,} profiles would be made of several, such as", examples["joins"])

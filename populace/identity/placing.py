@@ -8,7 +8,7 @@ import polars as pl
 
 from populace.definitions import Identity
 from populace.identity.graph import Graph, Numbers, components
-from populace.identity.walk import TOO_LARGE, Caps, Walk
+from populace.identity.walk import TOO_LARGE, TOO_MERGED, Caps, Walk
 
 Events = Callable[[pl.Series], pl.DataFrame]
 """For numbers of sets all of their events: (sighting, timestamp, received_at, message_id, source), in any order."""
@@ -38,12 +38,10 @@ class Placed:
 def place(graph: Graph, rules: Identity, events: Events, caps: Caps) -> Placed:
     """Resolve every set of the graph."""
     shape = _Shape.of(graph)
-    suspects, by_event = _suspects(graph, shape, rules, caps)
-    by_set = (suspects | (shape.creators > 1)) & ~by_event
-    walk = _walk_sets(graph, shape, rules, caps, by_set)
-    if crowded := {shape.component[node] for kind, node, _ in walk.violations if kind == TOO_LARGE}:
-        # Whether a profile still has room is another question at each event, not only at the first of a set.
-        by_event[list(crowded)] = True
+    by_set, by_event = _suspects(graph, shape, rules, caps)
+    walk = _walk_sets(graph, shape, rules, caps, by_set & ~by_event)
+    if refused := {shape.component[node] for kind, node, _ in walk.violations if kind in (TOO_LARGE, TOO_MERGED)}:
+        by_event[list(refused)] = True
         walk = _walk_sets(graph, shape, rules, caps, by_set & ~by_event)
     late = _walk_events(walk, graph, shape, by_event[shape.component_of_set], events)
     return _placed(graph, shape, walk, by_set | by_event, late)
@@ -95,10 +93,11 @@ class _Shape:
 
 
 def _suspects(graph: Graph, shape: _Shape, rules: Identity, caps: Caps) -> tuple[Numbers, Numbers]:
-    """The components in which a rule can interfere, and those of them whose events have to be looked at one by one.
+    """The components that are walked, and those of them whose events have to be looked at one by one.
 
     The first event of each set says all where limits hold ever: counts only grow, so a set seen again changes
-    nothing. That is not so where values may be added again later.
+    nothing, and nothing else is told of it. That is not so where values may be added again later, and where a set may
+    be told for another reason than before: for a limit instead of a forbidden pair or a refused merge.
     """
     found, by_event = np.zeros((2, len(shape.creators)), np.bool_)
     counted = graph.nodes.select("kind", component=pl.Series(shape.component)).group_by("component", "kind").len()
@@ -109,8 +108,8 @@ def _suspects(graph: Graph, shape: _Shape, rules: Identity, caps: Caps) -> tuple
     sizes = np.bincount(shape.component, minlength=len(shape.creators))
     found |= (sizes > caps.mappings) | (shape.creators - 1 > caps.merges)
     for one, others in _apart(graph, rules).items():
-        found[shape.component[one]] |= any(shape.component[other] == shape.component[one] for other in others)
-    return found, by_event
+        by_event[shape.component[one]] |= any(shape.component[other] == shape.component[one] for other in others)
+    return found | (shape.creators > 1), by_event
 
 
 def _apart(graph: Graph, rules: Identity) -> dict[int, set[int]]:

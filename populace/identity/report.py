@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from populace.definitions import Identifier, Identity
+from populace.definitions import Identity
 from populace.identity.graph import Graph, Numbers, components, connected
 from populace.identity.tables import Resolution
 
@@ -15,7 +15,8 @@ GLUE = {
     "id_type": pl.String, "id_value": pl.String, "identifiers": pl.Int64, "pieces": pl.Int64, "apart": pl.String,
     "remedy": pl.String,
 }  # fmt: skip
-USUAL = 5  # what a limit is where nothing else is said, I-20
+USUAL = 5  # of a type a person may have, I-20
+SEVERAL = 3
 BUCKETS = (1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1_000, 10_000, 100_000, 1_000_000)
 
 
@@ -29,7 +30,8 @@ class Report:
         (profile_id, identifiers, merges, by_type: such as "user_id 1, anonymous_id 40"), the largest first.
     `glue`
         (id_type, id_value, identifiers: of its component, pieces: into which that would fall without it, apart: the
-        type whose limit keeps these from being one profile already, remedy: a line of identity.yaml), the worst first.
+        type whose limit keeps these from being one profile already, remedy: what to write below `identifiers`, null
+        where nothing is needed), the worst first.
     `violations`
         (kind, violations, identifiers, profiles), sorted by kind.
     """
@@ -105,7 +107,9 @@ def _violations(found: Resolution) -> pl.DataFrame:
 def _glue(graph: Graph, component: Numbers, rules: Identity) -> pl.DataFrame:
     """Identifiers without which a component falls apart: those seen beside the most others are tried."""
     tried = [_without(graph, component, node) for node in _candidates(graph)]
-    worst = sorted((each for each in tried if each.pieces > 1), key=lambda each: (-each.pieces, each.node))[:SHOWN]
+    worst = sorted((each for each in tried if _is_glue(graph, each)), key=lambda each: (-each.pieces, each.node))[
+        :SHOWN
+    ]
     named = [graph.nodes.select("id_type", "value").row(each.node) for each in worst]
     rows = [
         (*name, each.identifiers, each.pieces, *_remedy(name, each, rules))
@@ -144,21 +148,25 @@ def _without(graph: Graph, component: Numbers, node: int) -> _Without:
     return _Without(node, len(nodes), int(label.max()) + 1, holding)
 
 
-def _remedy(name: tuple, found: _Without, rules: Identity) -> tuple[str | None, str]:
-    """The type whose limit keeps the pieces apart already, if one does; and the line of identity.yaml that would help.
+def _is_glue(graph: Graph, found: _Without) -> bool:
+    """Whether an identifier holds more together than one person usually has, or three who are known otherwise."""
+    kind = graph.nodes.get_column("kind")[found.node]
+    stronger = (count for each, count in found.holding.items() if each < kind)
+    return found.pieces > USUAL or max(stronger, default=0) >= SEVERAL
 
-    What several people share, told by pieces that each hold an identifier as strong or stronger, is to be blocked.
-    Of what one person has too many beside it wants a limit.
+
+def _remedy(name: tuple, found: _Without, rules: Identity) -> tuple[str | None, str | None]:
+    """The type whose limit keeps the pieces apart already, or else what to write below `identifiers`.
+
+    Only a limit on something stronger does: then the event goes without this identifier, and not the other way round.
     """
     id_type, value = name
     order = [each.id_type for each in rules.identifiers]
-    many = {kind: count for kind, count in found.holding.items() if count > 1}
-    apart = next((order[kind] for kind in sorted(many) if _is_over(rules.identifiers[kind], many[kind])), None)
-    if not many or min(many) <= order.index(id_type):
-        return apart, f"identifiers: {{{id_type}: {{blocked: [{json.dumps(value, ensure_ascii=False)}]}}}}"
-    most = max(sorted(many), key=lambda kind: many[kind])
-    return apart, f"identifiers: {{{order[most]}: {{limit: {USUAL} ever}}}}"
-
-
-def _is_over(rule: Identifier, count: int) -> bool:
-    return rule.limit is not None and count > rule.limit.most
+    stronger = rules.identifiers[: order.index(id_type)]
+    shared = [(each, found.holding.get(kind, 0)) for kind, each in enumerate(stronger)]
+    for each, count in shared:
+        if each.limit is not None and count > each.limit.most:
+            return each.id_type, None
+    if any(each.id_type == "user_id" and count > 1 for each, count in shared):
+        return None, "user_id: {limit: 1 ever}"
+    return None, f"{id_type}: {{blocked: [{json.dumps(value, ensure_ascii=False)}]}}"

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
-from populace.definitions import BUILT_IN, Forbidden, Identifier, Identity, Limit
+from populace.definitions import BUILT_IN, GROUP_ID, Forbidden, Identifier, Identity, Limit
 from populace.loading import shapes
 from populace.loading.checks import meant
 from populace.loading.documents import Document, Keys
@@ -40,6 +40,8 @@ def _identifier(document: Document, key: str, shape: shapes.IdentifierShape) -> 
         document.report(keys, problem + (meant(key, BUILT_IN) if "." in key else ""))
     if key in BUILT_IN and shape.read_from:
         document.report((*keys, "from"), f"'{key}' has places of its own; `from` is for custom identifiers")
+    if key == GROUP_ID and shape.limit:
+        document.report((*keys, "limit"), "'group_id' names accounts, which have no limit; leave it out")
     _check_patterns(document, (*keys, "blocked"), shape.blocked)
     return Identifier(
         id_type=key,

@@ -43,9 +43,9 @@ Key = Annotated[str, StringConstraints(pattern=KEY)]
 Text = Annotated[str, StringConstraints(min_length=1)]
 Duration = Annotated[str, StringConstraints(pattern=DURATION)]
 Identifier = Annotated[str, StringConstraints(pattern=IDENTIFIER)]
-Limit = Annotated[
-    str, StringConstraints(pattern=LIMIT), BeforeValidator(lambda each: str(each) if type(each) is int else each)
-]
+WRITTEN = BeforeValidator(lambda each: str(each) if type(each) is int else each)  # 5 is the text 5
+Limit = Annotated[str, StringConstraints(pattern=LIMIT), WRITTEN]
+Value = Annotated[str, WRITTEN]
 Addresses = Annotated[list[str], BeforeValidator(_listed)]
 Deliveries = list[Annotated[str | dict[str, str], PlainValidator(_delivery)]]
 
@@ -106,7 +106,7 @@ class IdentifierShape(Shape):
 class ForbiddenShape(Shape):
     """One entry of `forbidden:`."""
 
-    pair: Annotated[list[Annotated[dict[str, str | int], AfterValidator(_one)]], AfterValidator(_two)]
+    pair: Annotated[list[Annotated[dict[str, Value], AfterValidator(_one)]], AfterValidator(_two)]
     because: str = ""
 
 

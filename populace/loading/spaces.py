@@ -6,6 +6,7 @@ from copy import deepcopy
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from types import NoneType
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -334,9 +335,21 @@ def _explain(error: Any, keys: Keys, shape: Any) -> str:
         return f"'{error['input']}': write {shapes.EXAMPLES.get(error['ctx']['pattern'], error['ctx']['pattern'])}"
     if error["type"] == "model_type":
         return f"'{name}': a mapping of keys to values was expected"
+    if error["type"] in EXPECTED:
+        return f"'{name}': {EXPECTED[error['type']]}, not {KINDS.get(type(error['input']), 'a number or a date')}"
     if error["type"] == "value_error":
         return f"'{name}': {error['ctx']['error']}"
     return f"'{name}': {error['msg'][0].lower()}{error['msg'][1:]}"
+
+
+EXPECTED = {
+    "string_type": "text was expected, in quotes if need be",
+    "dict_type": "a mapping of keys to values was expected",
+    "list_type": "a list was expected",
+}
+
+
+KINDS = {dict: "a mapping", list: "a list", NoneType: "nothing (null)", bool: "true or false"}
 
 
 def _fields(shape: Any) -> list[str]:

@@ -74,7 +74,8 @@ class Trial:
     """What other rules would change.
 
     `splits` and `joins` are (profile_id, becomes) and (profile_id, made_of): each profile that would be several, and
-    each that several would be. `audiences` is (audience, before, after), in the order of the definitions.
+    each that several would be. `audiences` is (audience, before, after), in the order of the definitions. `left_out`
+    are identifier types of the space that the rules do not list.
     """
 
     run_id: str
@@ -83,6 +84,7 @@ class Trial:
     splits: pl.DataFrame
     joins: pl.DataFrame
     audiences: list[dict[str, Any]]
+    left_out: list[str]
 
 
 def trial(space: OpenSpace, file: Path) -> Trial:
@@ -96,6 +98,9 @@ def trial(space: OpenSpace, file: Path) -> Trial:
         If they read identifiers that the lake does not hold.
     """
     rules = loading.load_identity(file)
+    if "identifiers" not in file.read_text(encoding="utf-8"):
+        message = f"{file}: lists no identifiers; write all that the space is to have, in the form of identity.yaml"
+        raise UsageError(message)
     _check_extracted(space.definition.identity, rules, file)
     run = recompute.reopen(space, views.current(space), strict=False)
     before, after = resolution_of(space, run.run_id), recompute.resolution(space, run, rules)
@@ -107,7 +112,12 @@ def trial(space: OpenSpace, file: Path) -> Trial:
         _several(moved, "profile_id", "profile_id_after", "becomes"),
         _several(moved, "profile_id_after", "profile_id", "made_of").rename({"profile_id_after": "profile_id"}),
         _audiences(space, run, after),
+        [each for each in _types(space.definition.identity) if each not in _types(rules)],
     )
+
+
+def _types(rules: Identity) -> list[str]:
+    return [each.id_type for each in rules.identifiers]
 
 
 def _check_extracted(known: Identity, rules: Identity, file: Path) -> None:

@@ -24,7 +24,7 @@ AS_OF = datetime(2026, 9, 1, tzinfo=UTC)  # of the demo
 DAY = "2026-09-01"
 COMMANDS = {
     "demo", "ui", "check", "replay", "recompute", "backfill", "sync", "status", "show", "members", "preview",
-    "quarantine", "sources",
+    "quarantine", "sources", "identity",
 }  # fmt: skip
 LOOKING = [
     ["check", "dev"],

@@ -66,26 +66,40 @@ def test_the_largest_profiles_come_first(tmp_path):
     assert found == {"profile_id": use("user_id", "u1"), "identifiers": 19, "merges": 0, "by_type": by_type}
 
 
-def test_an_identifier_that_many_people_share_is_to_be_blocked(tmp_path):
-    remedy = 'identifiers: {anonymous_id: {blocked: ["kiosk"]}}'
-    found = {"id_type": "anonymous_id", "id_value": "kiosk", "identifiers": 19, "pieces": 6}
-    assert told(space_of(tmp_path / "free", KIOSK), "glue")[0] == found | {"apart": None, "remedy": remedy}
-    limited = told(space_of(tmp_path / "limited", KIOSK, LIMITED), "glue")
-    assert limited[0] == found | {"apart": "user_id", "remedy": remedy}
+GLUE = {"id_type": "anonymous_id", "id_value": "kiosk", "identifiers": 19, "pieces": 6}
+SHARED = "anonymous_id | email\n" + "\n".join(f"a{n} | test@x.com" for n in range(9))
 
 
-def test_of_what_one_person_has_too_many_wants_a_limit(tmp_path):
-    space = space_of(tmp_path, "user_id | anonymous_id\n" + "\n".join(f"u1 | a{n}" for n in range(9)))
-    (found,) = told(space, "glue")
-    assert (found["id_value"], found["remedy"]) == ("u1", "identifiers: {anonymous_id: {limit: 5 ever}}")
+def test_what_accounts_share_wants_a_limit_on_accounts(tmp_path):
+    remedy = "user_id: {limit: 1 ever}"
+    assert told(space_of(tmp_path, KIOSK), "glue") == [GLUE | {"apart": None, "remedy": remedy}]
 
 
-def test_the_remedy_helps(tmp_path):
-    space = space_of(tmp_path, KIOSK)
-    rules = tmp_path / "rules.yaml"
-    others = "{user_id: {limit: none}, email: {normalize: trim, limit: none}, anonymous_id: {limit: none, "
-    rules.write_text(told(space, "glue")[0]["remedy"].replace("{anonymous_id: {", others))
-    assert graphs.trial(space, rules).after["profiles"] == 6
+def test_what_a_limit_keeps_apart_needs_nothing(tmp_path):
+    assert told(space_of(tmp_path, KIOSK, LIMITED), "glue") == [GLUE | {"apart": "user_id", "remedy": None}]
+
+
+@pytest.mark.parametrize("limit", [None, Limit(5)])
+def test_what_nothing_stronger_keeps_apart_is_to_be_blocked(tmp_path, limit):
+    rules = Identity((*FREE.identifiers[:2], Identifier("anonymous_id", limit=limit)))
+    (found,) = told(space_of(tmp_path, SHARED, rules), "glue")
+    assert (found["id_value"], found["apart"]) == ("test@x.com", None)
+    assert found["remedy"] == 'email: {blocked: ["test@x.com"]}'
+
+
+def test_people_with_a_few_browsers_are_no_glue(tmp_path):
+    text = "user_id | anonymous_id | email\n" + "\n".join(f"u{n % 3} | a{n} | e{n % 3}" for n in range(9))
+    assert told(space_of(tmp_path, text), "glue") == []
+
+
+@pytest.mark.parametrize(("text", "profiles"), [(KIOSK, 6), (SHARED, 9)])
+def test_the_remedy_helps(tmp_path, text, profiles):
+    space = space_of(tmp_path, text)
+    id_type, _, remedy = told(space, "glue")[0]["remedy"].partition(": ")
+    rules = dict.fromkeys(("user_id", "email", "anonymous_id"), "{limit: none, normalize: trim}") | {id_type: remedy}
+    rules["email"] = rules["email"].replace("{blocked", "{normalize: trim, blocked")
+    (tmp_path / "rules.yaml").write_text("identifiers:\n" + "".join(f"  {k}: {v}\n" for k, v in rules.items()))
+    assert graphs.trial(space, tmp_path / "rules.yaml").after["profiles"] == profiles
 
 
 def test_violations_are_counted_by_kind(tmp_path):
@@ -146,6 +160,15 @@ def test_the_lab_writes_nothing(tmp_path, trial):
     before = {file: file.stat().st_mtime_ns for file in (tmp_path / "lake").rglob("*")}
     graphs.trial(space_of(tmp_path / "other", KIOSK), tmp_path / "rules.yaml")
     assert {file: file.stat().st_mtime_ns for file in (tmp_path / "lake").rglob("*")} == before
+
+
+def test_identifiers_that_the_rules_leave_out_are_told(trial):
+    assert trial("identifiers: {user_id: {}}").left_out == ["email", "anonymous_id"]
+
+
+def test_an_empty_file_holds_no_rules(trial):
+    with pytest.raises(UsageError, match=r"rules\.yaml: lists no identifiers"):
+        trial("")
 
 
 @pytest.mark.parametrize("rules", ["identifiers: {app_id: {}}", "identifiers: {email: {normalize: none}}"])

@@ -127,9 +127,9 @@ def test_addresses_to_notify_are_kept_as_they_are_written(load, written, expecte
 @pytest.mark.parametrize(
     ("written", "expected"),
     [
-        ("5", "'notify': input should be a valid list"),
-        ("[5]", "'notify': input should be a valid string"),
-        ("{url: 'https://h'}", "'notify': input should be a valid list"),
+        ("5", "'notify': a list was expected, not a number"),
+        ("[5]", "'notify': text was expected, in quotes if need be, not a number"),
+        ("{url: 'https://h'}", "'notify': a list was expected, not a mapping"),
         ("hooks.slack.com/services/T0/B0/secret", "'notify' takes URLs that start with https:// or http://"),
         ("ftp://h/secret", "'notify' takes URLs that start with https:// or http://"),
     ],
