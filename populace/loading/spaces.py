@@ -76,7 +76,7 @@ def load(name: str, folder: Path, environ: Mapping[str, str]) -> Space:
 
 
 def load_identity(file: Path) -> Identity:
-    """Rules of identity from a file of their own, in the form of `identity.yaml`.
+    """Rules of identity from a file of their own, in the form of `identity.yaml`; it has to list identifiers.
 
     Raises
     ------
@@ -85,6 +85,9 @@ def load_identity(file: Path) -> Identity:
     """
     documents = {each: Document(each) for each in FILES} | {"identity": read_file(file)}
     found = _Loader(file.stem, file.parent, {}, documents).identity()
+    if not documents["identity"].data.get("identifiers"):
+        problem = "lists no identifiers; write all that the space is to have, in the form of identity.yaml"
+        documents["identity"].report((), problem)
     if problems := documents["identity"].problems:
         raise DefinitionError(sorted(problems, key=_by_line))
     return found

@@ -90,48 +90,6 @@ def test_an_unknown_setting_of_a_destination_is_told_with_those_that_there_are(p
         ("sources", "web: \x01\n", "1: cannot be read: unacceptable character"),
         ("sources", "web: &w {archive: 's3://a', storage: *w}", "1: an alias of what it stands in"),
         ("sources", "web: {archive: 's3://a', since: !day x}", "1: 'x' is no value; write it in quotes if it is text"),
-        ("identity", "identifiers: {user_id: {limit: 0}}", "1: '0': write a limit such as 5 weekly, 1 ever, or none"),
-        ("identity", "identifiers: {App: {}}", "1: 'App': write a lower-case identifier such as user_id"),
-        ("identity", "identifiers: {email: {from: mail}}", "1: 'email' has places of its own; `from` is for custom"),
-        ("identity", "identifiers: {a.b: {}}", "1: 'a.b' is no identifier; a custom one has a lower-case name"),
-        (
-            "identity",
-            "identifiers: {ios.idfv: {}}",
-            "1: 'ios.idfv' is no identifier; a custom one has a lower-case name such as app_id; did you mean",
-        ),
-        ("identity", "identifiers: {user_id: {limit: 1 hourly}}", "1: '1 hourly': write a limit such as 5 weekly"),
-        (
-            "identity",
-            "identifiers: {mail: {from: email}}",
-            "1: 'mail' reads what 'email' reads already, 'email'; leave one",
-        ),
-        ("identity", "identifiers: {shop: {from: userId}}", "1: 'shop' reads what 'user_id' reads already, 'userId'"),
-        (
-            "identity",
-            "identifiers: {app_id: {}, b: {from: appId}}",
-            "1: 'b' reads what 'app_id' reads already, 'appId'",
-        ),
-        ("identity", "forbidden: [{pair: [{email: a}]}]", "1: 'forbidden.pair': a pair is two identifiers"),
-        ("identity", "forbidden: [{pair: [{email: a, user_id: b}, {email: c}]}]", "1: 'forbidden.pair': write one"),
-        (
-            "identity",
-            "forbidden: [{pair: [{emial: a}, {user_id: b}]}]",
-            "1: no identifier 'emial'; did you mean 'email'?",
-        ),
-        ("identity", "forbidden: [{pair: [{email: A}, {email: ' a'}]}]", "1: a pair of two equal identifiers forbids"),
-        ("identity", "blocked: [-1]", "1: 'blocked': text was expected, in quotes if need be, not a number"),
-        (
-            "identity",
-            "identifiers: [user_id]",
-            "1: 'identifiers': a mapping of keys to values was expected, not a list",
-        ),
-        ("identity", "forbidden: [{pair: [{email: a}, {user_id: null}]}]", "1: 'forbidden.pair.user_id': text was"),
-        ("identity", "identifiers: {group_id: {limit: 2}}", "1: 'group_id' names accounts, which have no limit"),
-        ("identity", "forbidden: [{pairs: []}]", "1: unknown key 'pairs'; did you mean 'pair'?"),
-        ("identity", "blocked: ['^[']", "1: '^[' is not a valid pattern"),
-        ("identity", "blocked: ['^(?!x)y']", "1: '^(?!x)y' is not a valid pattern"),
-        ("identity", r"blocked: ['^(a)\1']", r"1: '^(a)\1' is not a valid pattern"),
-        ("identity", "priority: [email, email]", "1: 'email' stands twice"),
         ("traits", "t:\n", "1: 't.query' is missing"),
         ("traits", f'1t: {{query: "{COUNT}"}}', "1: '1t': write a lower-case key such as new_users_7_days"),
         ("traits", f'profile_id: {{query: "{COUNT}"}}', "1: 'profile_id' is a column of every table; choose"),
@@ -144,6 +102,40 @@ def test_an_unknown_setting_of_a_destination_is_told_with_those_that_there_are(p
 )
 def test_a_wrong_value_is_told_with_what_was_meant(problems, file, text, problem):
     assert any(each.startswith(f"{file}.yaml:{problem}") for each in problems({f"dev/{file}.yaml": text}))
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("identifiers: {user_id: {limit: 0}}", "1: '0': write a limit such as 5 weekly, 1 ever, or none"),
+        ("identifiers: {App: {}}", "1: 'App': write a lower-case identifier such as user_id"),
+        ("identifiers: {email: {from: mail}}", "1: 'email' has places of its own; `from` is for custom"),
+        ("identifiers: {a.b: {}}", "1: 'a.b' is no identifier; a custom one has a lower-case name"),
+        (
+            "identifiers: {ios.idfv: {}}",
+            "1: 'ios.idfv' is no identifier; a custom one has a lower-case name such as app_id; did you mean",
+        ),
+        ("identifiers: {user_id: {limit: 1 hourly}}", "1: '1 hourly': write a limit such as 5 weekly"),
+        ("identifiers: {mail: {from: email}}", "1: 'mail' reads what 'email' reads already, 'email'; leave one"),
+        ("identifiers: {shop: {from: userId}}", "1: 'shop' reads what 'user_id' reads already, 'userId'"),
+        ("identifiers: {app_id: {}, b: {from: appId}}", "1: 'b' reads what 'app_id' reads already, 'appId'"),
+        ("forbidden: [{pair: [{email: a}]}]", "1: 'forbidden.pair': a pair is two identifiers"),
+        ("forbidden: [{pair: [{email: a, user_id: b}, {email: c}]}]", "1: 'forbidden.pair': write one"),
+        ("forbidden: [{pair: [{emial: a}, {user_id: b}]}]", "1: no identifier 'emial'; did you mean 'email'?"),
+        ("forbidden: [{pair: [{email: A}, {email: ' a'}]}]", "1: a pair of two equal identifiers forbids"),
+        ("blocked: [-1]", "1: 'blocked': text was expected, in quotes if need be, not a number"),
+        ("identifiers: [user_id]", "1: 'identifiers': a mapping of keys to values was expected, not a list"),
+        ("forbidden: [{pair: [{email: a}, {user_id: null}]}]", "1: 'forbidden.pair.user_id': text was"),
+        ("identifiers: {group_id: {limit: 2}}", "1: 'group_id' names accounts, which have no limit"),
+        ("forbidden: [{pairs: []}]", "1: unknown key 'pairs'; did you mean 'pair'?"),
+        ("blocked: ['^[']", "1: '^[' is not a valid pattern"),
+        ("blocked: ['^(?!x)y']", "1: '^(?!x)y' is not a valid pattern"),
+        (r"blocked: ['^(a)\1']", r"1: '^(a)\1' is not a valid pattern"),
+        ("priority: [email, email]", "1: 'email' stands twice"),
+    ],
+)
+def test_a_wrong_rule_of_identity_is_told_with_what_was_meant(problems, text, problem):
+    assert any(each.startswith(f"identity.yaml:{problem}") for each in problems({"dev/identity.yaml": text}))
 
 
 def test_a_key_is_not_defined_twice_in_one_mapping(problems):

@@ -167,8 +167,8 @@ def test_identifiers_that_the_rules_leave_out_are_told(trial):
 
 
 def test_an_empty_file_holds_no_rules(trial):
-    with pytest.raises(UsageError, match=r"rules\.yaml: lists no identifiers"):
-        trial("")
+    with pytest.raises(DefinitionError, match=r"rules\.yaml:1: lists no identifiers"):
+        trial("# identifiers\n")
 
 
 @pytest.mark.parametrize("rules", ["identifiers: {app_id: {}}", "identifiers: {email: {normalize: none}}"])
