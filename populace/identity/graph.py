@@ -6,7 +6,6 @@ from datetime import datetime
 
 import numpy as np
 import polars as pl
-from scipy.sparse import csgraph, csr_array
 
 from populace.definitions import GROUP_ID, Identifier, Identity
 from populace.errors import LakeError
@@ -137,6 +136,8 @@ def components(graph: Graph) -> Numbers:
 
 def connected(at: Numbers, node: Numbers, size: int) -> Numbers:
     """The same for the members of some sets, sorted by set."""
+    from scipy.sparse import csgraph, csr_array  # a third of a second of import that a look does not pay
+
     begins = np.flatnonzero(np.diff(at, prepend=-1))
     first = np.repeat(node[begins], np.diff(begins, append=len(node)))
     edges = csr_array((np.ones(len(node), np.int8), (first, node)), shape=(size, size))

@@ -227,15 +227,24 @@ class PrefectServer:
     def call(self, method: str, path: str, content: Any = None) -> Any:
         """The answer of the API; a refusal fails the test with the server's words.
 
-        A server that is too busy for its database says 503, and is asked again, as Prefect's own client does.
+        A server that is too busy says 503, or nothing in time, and is asked again, as Prefect's own client does.
         """
         for _ in range(5):
-            answer = httpx.request(method, f"{self.api_url}{path}", json=content, timeout=30, trust_env=False)
-            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+            answer = self._ask(method, path, content)
+            if answer.status_code not in {httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.REQUEST_TIMEOUT}:
                 break
             time.sleep(2)
         assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text[:500]}"
         return answer.json()
+
+    def _ask(self, method: str, path: str, content: Any) -> httpx.Response:
+        """One answer; 408 for a question that was not answered in time and does no harm if asked twice."""
+        try:
+            return httpx.request(method, f"{self.api_url}{path}", json=content, timeout=30, trust_env=False)
+        except httpx.ReadTimeout:
+            if method != "GET":
+                raise
+            return httpx.Response(httpx.codes.REQUEST_TIMEOUT)
 
     def command(self, *arguments: str) -> str:
         """Run `prefect …` as a person would, from the root of the repository."""

@@ -275,11 +275,11 @@ def test_backfill(type_, shown):
 
 @pytest.mark.parametrize("arguments", [*LOOKING, ["--help"]], ids=" ".join)
 def test_looking_imports_no_prefect(arguments, shown, place):
-    """Neither Prefect, nor what only an S3 lake or a replay needs."""
+    """Neither Prefect, nor what only an S3 lake, a replay or a recompute needs."""
     code = (
         "import sys, contextlib\nfrom populace.cli import main\n"
         "with contextlib.suppress(SystemExit):\n    main()\n"
-        "print(sorted({'prefect', 'boto3', 'fastapi', 'sqlalchemy'} & set(sys.modules)), file=sys.stderr)"
+        "print(sorted({'prefect', 'boto3', 'fastapi', 'scipy', 'sqlalchemy'} & set(sys.modules)), file=sys.stderr)"
     )
     command = [sys.executable, "-c", code, *arguments]
     ended = subprocess.run(command, cwd=place, env=environment(), capture_output=True, text=True, check=True)
