@@ -138,8 +138,9 @@ def resolved(folder: Path, out: Path) -> dict[str, int]:
     profiles = found.profiles.select("profile_id").with_row_index("profile")
     sightings = found.sightings.lazy().join(profiles.lazy(), on="profile_id").select("sighting", "profile")
     custom = pl.scan_parquet(folder / "custom_traits" / "*.parquet").join(sightings, on="sighting").drop("sighting")
-    newest = traits.newest(custom, as_of).join(profiles, on="profile").drop("profile")
-    written["custom_traits"] = newest.sort("profile_id", "name")
+    newest = traits.newest(custom, as_of).sort("profile", "name")
+    ids = profiles.get_column("profile_id").gather(newest.get_column("profile"))
+    written["custom_traits"] = newest.select(ids, pl.exclude("profile"))
     for name, frame in written.items():
         frame.write_parquet(out / f"{name}.parquet", compression="zstd", compression_level=1)
     return {name: frame.height for name, frame in written.items()}

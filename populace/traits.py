@@ -297,12 +297,11 @@ def newest(custom: pl.LazyFrame, as_of: datetime) -> pl.DataFrame:
     Newest by event order (T-1). JSON `null` removes a trait and is itself a value with a time, so an older
     value that arrives late does not bring it back (T-2); an empty string is a value.
     """
-    found = pl.struct("value", pl.col("timestamp").alias("updated_at"), "source").max_by(pl.struct(ORDER))
-    return (
-        custom.filter(pl.col("timestamp") <= as_of)
-        .group_by("profile", "name")
-        .agg(found.alias("found"))
-        .unnest("found")
-        .filter((pl.col("value") != "null").fill_null(value=False))
-        .collect(engine="streaming")
-    )
+    seen = custom.filter(pl.col("timestamp") <= as_of)
+    last = seen.group_by("profile", "name").agg(pl.col("timestamp").max()).collect(engine="streaming")
+    rows = seen.join(last.lazy(), on=last.columns, how="semi").collect(engine="streaming")
+    # Hardly ever do two events of one instant set one trait, and only those have to be sorted.
+    tied = rows.select(pl.struct("profile", "name").is_duplicated()).to_series()
+    newest_of_tied = rows.filter(tied).sort(*ORDER, "source", "value").unique(["profile", "name"], keep="last")
+    found = pl.concat([rows.filter(~tied), newest_of_tied]).filter(pl.col("value") != "null")
+    return found.select("profile", "name", "value", pl.col("timestamp").alias("updated_at"), "source")

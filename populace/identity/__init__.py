@@ -11,14 +11,14 @@ import polars as pl
 
 from populace.definitions import Identity
 from populace.identity import graph, placing, report, tables
-from populace.identity.graph import EVENT_ORDER, account, is_pattern
+from populace.identity.graph import account, is_pattern
 from populace.identity.placing import Events
 from populace.identity.report import Report, sizes
 from populace.identity.tables import Resolution, profile_id, successors
 from populace.identity.walk import Caps
 
 __all__ = [
-    "EVENT_ORDER", "Caps", "Events", "Report", "Resolution", "account", "describe", "is_pattern", "profile_id",
+    "Caps", "Events", "Report", "Resolution", "account", "describe", "is_pattern", "profile_id",
     "resolve", "sizes", "successors",
 ]  # fmt: skip
 
@@ -76,4 +76,4 @@ def resolve(
     rebuild gives the same ids. Of merging profiles the one created first survives (I-44).
     """
     found = graph.build(sightings, identifiers, rules, as_of)
-    return tables.resolution(found, placing.place(found, rules, events, caps), identifiers)
+    return tables.resolution(found, placing.place(found, rules, events, caps))

@@ -10,7 +10,8 @@ import polars as pl
 from populace.definitions import GROUP_ID, Identifier, Identity
 from populace.errors import LakeError
 
-EVENT_ORDER = ("first_timestamp", "first_received_at", "first_message_id")  # E-27
+# E-27; two sources may call two events alike.
+SET_ORDER = ("first_timestamp", "first_received_at", "first_message_id", "source", "sighting")
 
 Numbers = np.ndarray
 
@@ -19,8 +20,8 @@ Numbers = np.ndarray
 class Graph:
     """Sets in event order and nodes in order of priority; rows are numbered by their place.
 
-    `sets` is (sighting, first_*, source), `nodes` (identifier, collection, id_type, value, kind: u8), where the
-    smaller node is the stronger (I-30). `members` is (set: u32, node: u32), ascending. `blocked` is the same for
+    `sets` is (sighting, first_*, source), `nodes` (identifier, collection, id_type, value, raw_value, kind: u8), where
+    the smaller node is the stronger (I-30). `members` is (set: u32, node: u32), ascending. `blocked` is the same for
     identifiers that are blocked (I-10), as rows of `blocked_ids`.
     """
 
@@ -61,16 +62,23 @@ def _ordered(rows: pl.DataFrame) -> pl.DataFrame:
     by_time = rows.get_column("first_timestamp").arg_sort()
     tied = rows.get_column("first_timestamp").is_duplicated()
     places = tied.gather(by_time).arg_true()
-    ties = rows.select(*EVENT_ORDER).with_row_index("at").filter(tied).sort(EVENT_ORDER)
+    ties = rows.select(SET_ORDER).with_row_index("at").filter(tied).sort(SET_ORDER)
     return rows[by_time.scatter(places, ties.get_column("at"))]
 
 
 def _distinct(identifiers: pl.LazyFrame) -> pl.DataFrame:
-    """(identifier, collection, id_type, value), one row per identifier."""
-    same = (pl.col(each).first() for each in ("collection", "id_type", "value"))
-    known = identifiers.group_by("identifier").agg(*same, *CHECKED).collect(engine="streaming")
-    _check(known, "identifier")
-    return known.drop("least", "greatest")
+    """(identifier, collection, id_type, value, raw_value), one row per identifier, as it was first spelled.
+
+    Of several spellings at one instant it is the one that sorts first.
+    """
+    least = identifiers.group_by("identifier").agg(pl.col("first_timestamp").min(), *CHECKED)
+    firsts = least.collect(engine="streaming")
+    _check(firsts, "identifier")
+    spelled = identifiers.drop("check").join(firsts.lazy(), on=["identifier", "first_timestamp"], how="semi")
+    rows = spelled.drop("first_timestamp").collect(engine="streaming")
+    tied = rows.get_column("identifier").is_duplicated()
+    least_of_tied = rows.filter(tied).sort(pl.coalesce("raw_value", "value")).unique("identifier", keep="first")
+    return pl.concat([rows.filter(~tied), least_of_tied])
 
 
 CHECKED = (pl.col("check").min().alias("least"), pl.col("check").max().alias("greatest"))

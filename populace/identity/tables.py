@@ -9,7 +9,7 @@ import polars as pl
 
 from populace.identity.graph import Graph
 from populace.identity.placing import NOWHERE, Placed
-from populace.identity.walk import BLOCKED
+from populace.identity.walk import BLOCKED, KINDS
 
 ID_LENGTH = 20
 
@@ -37,56 +37,64 @@ def profile_id(collection: str, id_type: str, value: str) -> str:
     return f"{collection[:3]}_{digest[:ID_LENGTH]}"
 
 
-def resolution(graph: Graph, placed: Placed, identifiers: pl.LazyFrame) -> Resolution:
-    """Everything that is promised of who is who; `identifiers` say how values were written."""
+def resolution(graph: Graph, placed: Placed) -> Resolution:
+    """Everything that is promised of who is who."""
     names = _names(graph, placed)
-    sets = _profile_of_sets(graph, placed, names)
+    place = _places(names, placed.moments.height)
+    sets = place.gather(_profile_of_sets(graph, placed))
     return Resolution(
         profiles=_profiles(placed, names),
-        sightings=graph.sets.select("sighting").hstack([sets]).sort("sighting"),
-        external_ids=_external_ids(graph, placed, names, identifiers),
-        merges=_merges(placed, names),
-        violations=_violations(graph, placed, names, sets),
+        sightings=graph.sets.select("sighting").hstack([_id(names, sets)]).sort("sighting"),
+        external_ids=_external_ids(graph, placed, names, place),
+        merges=_merges(placed, names, place),
+        violations=_violations(graph, placed, names, place, sets),
     )
 
 
 def _names(graph: Graph, placed: Placed) -> pl.DataFrame:
-    """(profile, root, profile_id, collection) of every profile ever created, by `profile`."""
+    """(profile, root, profile_id, collection) of every profile ever created, by `profile_id`.
+
+    Its rows are what the other tables are sorted by, for text is sorted ten times slower than numbers.
+    """
     after = graph.nodes.select("collection", "id_type", "value")[placed.created.get_column("node")]
-    ids = pl.Series("profile_id", profile_ids(after), dtype=pl.String)
-    return placed.created.select("profile", "root").hstack([ids, after.get_column("collection")])
+    ids = profile_ids(after)
+    named = placed.created.select("profile", "root").hstack([pl.Series("profile_id", ids, pl.String)])
+    return named.hstack([after.get_column("collection")])[np.argsort(np.array(ids, np.bytes_))]
+
+
+def _places(names: pl.DataFrame, moments: int) -> pl.Series:
+    """By the number of a profile, its row in `names`; null where a moment created none."""
+    rows = pl.int_range(names.height, dtype=pl.UInt32, eager=True)
+    return pl.repeat(None, moments, dtype=pl.UInt32, eager=True).scatter(names.get_column("profile"), rows)
+
+
+def _id(names: pl.DataFrame, place: pl.Series) -> pl.Series:
+    return names.get_column("profile_id").gather(place)
 
 
 def _profiles(placed: Placed, names: pl.DataFrame) -> pl.DataFrame:
     alive = names.filter(pl.col("profile") == pl.col("root"))
     created = placed.moments.get_column("timestamp").gather(alive.get_column("profile"))
-    return alive.select("profile_id", "collection").hstack([created.alias("created_at")]).sort("profile_id")
+    return alive.select("profile_id", "collection").hstack([created.alias("created_at")])
 
 
-def _current(names: pl.DataFrame, moments: int) -> pl.Series:
-    """By the number of a profile, its id; null where a moment created none."""
-    ids = pl.repeat(None, moments, dtype=pl.UInt32, eager=True)
-    ids = ids.scatter(names.get_column("profile"), pl.int_range(names.height, dtype=pl.UInt32, eager=True))
-    return names.get_column("profile_id").gather(ids)
-
-
-def _profile_of_sets(graph: Graph, placed: Placed, names: pl.DataFrame) -> pl.Series:
+def _profile_of_sets(graph: Graph, placed: Placed) -> pl.Series:
     """The profile of each set: that of its strongest identifier that is mapped; null where there is none."""
     at, node = (graph.members.get_column(name).to_numpy() for name in ("set", "node"))
     found = np.full(graph.sets.height, NOWHERE)
     profiles = placed.profile_of[node]
     is_mapped = profiles != NOWHERE
     found[at[is_mapped][::-1]] = profiles[is_mapped][::-1]
-    numbers = pl.Series(found).replace(NOWHERE, None)
-    return _current(names, placed.moments.height).gather(numbers).alias("profile_id")
+    return pl.Series(found).replace(NOWHERE, None)
 
 
-def _external_ids(graph: Graph, placed: Placed, names: pl.DataFrame, identifiers: pl.LazyFrame) -> pl.DataFrame:
+def _external_ids(graph: Graph, placed: Placed, names: pl.DataFrame, place: pl.Series) -> pl.DataFrame:
     mapped = np.flatnonzero(placed.profile_of != NOWHERE)
-    nodes = graph.nodes[mapped].join(_raw_values(identifiers), on="identifier", how="left", maintain_order="left")
-    moments = placed.moments[placed.since[mapped]]
-    ids = _current(names, placed.moments.height).gather(placed.profile_of[mapped])
-    found = nodes.hstack([ids.alias("profile_id"), *moments])
+    rows = pl.DataFrame({"place": place.gather(placed.profile_of[mapped]), "node": mapped})
+    rows = rows.hstack([_type(graph.nodes[mapped])]).sort("place", "type", "node")
+    node = rows.get_column("node")
+    moments = placed.moments[placed.since[node]]
+    found = graph.nodes[node].hstack([_id(names, rows.get_column("place")), *moments])
     return found.select(
         "profile_id",
         "collection",
@@ -96,49 +104,44 @@ def _external_ids(graph: Graph, placed: Placed, names: pl.DataFrame, identifiers
         pl.col("timestamp").alias("added_at"),
         "message_id",
         "source",
-    ).sort("profile_id", "collection", "id_type", "id_value")
+    )
 
 
-def _raw_values(identifiers: pl.LazyFrame) -> pl.DataFrame:
-    """(identifier, raw_value) of those that were at first spelled otherwise than they are compared.
-
-    Of several spellings at one instant it is the one that sorts first.
-    """
-    spelled = identifiers.select("identifier", "value", "raw_value", "first_timestamp")
-    other = spelled.filter(pl.col("raw_value").is_not_null()).select("identifier").unique()
-    dated = spelled.join(other, on="identifier", how="semi").with_columns(pl.coalesce("raw_value", "value"))
-    firsts = dated.sort("first_timestamp", "raw_value").unique("identifier", keep="first", maintain_order=True)
-    return firsts.select("identifier", "raw_value").collect()
+def _type(nodes: pl.DataFrame) -> pl.Series:
+    """Where the collection and type of nodes stand in the order of names; nodes of one type are sorted by value."""
+    named = nodes.select("kind", "collection", "id_type").unique().sort("collection", "id_type").get_column("kind")
+    places = pl.int_range(named.len(), dtype=pl.UInt8, eager=True)
+    return nodes.get_column("kind").replace_strict(named, places, return_dtype=pl.UInt8).alias("type")
 
 
-def _merges(placed: Placed, names: pl.DataFrame) -> pl.DataFrame:
-    moments = placed.moments.select(merged_at="timestamp", message_id="message_id")
-    dated = placed.merges.hstack(moments[placed.merges.get_column("moment")])
-    merged = dated.join(names, on="profile", how="left")
-    canonical = _current(names, placed.moments.height).gather(merged.get_column("root"))
-    listed = merged.with_columns(canonical.alias("canonical_id"))
-    return listed.select("profile_id", "canonical_id", "merged_at", "message_id").sort("profile_id")
+def _merges(placed: Placed, names: pl.DataFrame, place: pl.Series) -> pl.DataFrame:
+    merged = placed.merges.with_columns(place.gather(placed.merges.get_column("profile")).alias("place")).sort("place")
+    gone = names[merged.get_column("place")]
+    canonical = _id(names, place.gather(gone.get_column("root"))).alias("canonical_id")
+    moments = placed.moments.select(merged_at="timestamp", message_id="message_id")[merged.get_column("moment")]
+    return gone.select("profile_id").hstack([canonical, *moments])
 
 
-def _violations(graph: Graph, placed: Placed, names: pl.DataFrame, sets: pl.Series) -> pl.DataFrame:
+def _violations(graph: Graph, placed: Placed, names: pl.DataFrame, place: pl.Series, sets: pl.Series) -> pl.DataFrame:
     """The first time each kind fired for an identifier and a profile; blocked values of no profile among them."""
-    current = _current(names, placed.moments.height)
-    limits = graph.nodes.select("collection", "id_type", id_value="value")[placed.violations.get_column("node")]
-    limits = limits.hstack([
-        placed.violations.get_column("kind"),
-        current.gather(placed.violations.get_column("root")).alias("profile_id"),
-        placed.violations.get_column("moment"),
-    ])  # fmt: skip
-    blocked = graph.blocked_ids.select("collection", "id_type", id_value="value")[graph.blocked.get_column("node")]
-    blocked = blocked.hstack([
-        sets.gather(graph.blocked.get_column("set")),
-        graph.blocked.get_column("set").cast(pl.Int64).alias("moment"),
-    ])  # fmt: skip
-    both = pl.concat([limits, blocked.with_columns(kind=pl.lit(BLOCKED))], how="diagonal")
-    keys = ("kind", "collection", "id_type", "id_value", "profile_id")
-    firsts = both.group_by(keys).agg(pl.col("moment").min())
+    nodes = pl.concat([graph.nodes, graph.blocked_ids])
+    limits = placed.violations.select(
+        "kind", "node", place.gather(placed.violations.get_column("root")).alias("place"), "moment"
+    )
+    blocked = graph.blocked.select(
+        pl.lit(BLOCKED, pl.Enum(KINDS)).alias("kind"),
+        pl.col("node").cast(pl.Int64) + graph.nodes.height,
+        sets.gather(graph.blocked.get_column("set")).alias("place"),
+        pl.col("set").cast(pl.Int64).alias("moment"),
+    )
+    both = pl.concat([limits, blocked])
+    keys = ("kind", "type", "node", "place")
+    both = both.hstack([_type(nodes).gather(both.get_column("node"))])
+    firsts = both.group_by(keys).agg(pl.col("moment").min()).sort(keys)
     moments = placed.moments.select("message_id", "timestamp")[firsts.get_column("moment")]
-    return firsts.drop("moment").hstack(moments).sort(keys)
+    named = nodes.select("collection", "id_type", id_value="value")[firsts.get_column("node")]
+    kind = firsts.get_column("kind").cast(pl.String)
+    return pl.DataFrame([kind, *named, _id(names, firsts.get_column("place")), *moments])
 
 
 def successors(published: Iterable[str], found: Resolution) -> pl.DataFrame:

@@ -19,6 +19,7 @@ MOST_MERGES = 100  # I-46
 FORBIDDEN, BLOCKED = "forbidden_pair", "value_blocked"
 TOO_MANY, TOO_OFTEN = "value_limit_exceeded", "time_limit_exceeded"
 TOO_LARGE, TOO_MERGED = "mapping_limit_exceeded", "merge_limit_exceeded"
+KINDS = tuple(sorted((FORBIDDEN, BLOCKED, TOO_MANY, TOO_OFTEN, TOO_LARGE, TOO_MERGED)))  # of violations
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class Profile:
     def __init__(self) -> None:
         self.counts: dict[int, int] = {}
         self.added: dict[int, list[int]] = {}  # of types whose limit has a period: when, ascending
-        self.paired: set[int] = set()  # nodes that stand in a forbidden pair
+        self.paired: frozenset[int] = frozenset()  # nodes that stand in a forbidden pair
         self.mappings = 0
         self.merges = 0
 
@@ -190,7 +191,8 @@ class Walk:
         return total > most and total > max(counts, default=0)
 
     def _is_forbidden(self, one: Together) -> bool:
-        groups = [self.held[each].paired for each in one.met] + [{node} for node in one.fresh if node in self.apart]
+        groups = [self.held[each].paired for each in one.met]
+        groups += [frozenset({node}) for node in one.fresh if node in self.apart]
         return any(not other.isdisjoint(self.apart[node]) for each, other in combinations(groups, 2) for node in each)
 
     def _refusal(self, met: Collection[int]) -> str | None:
@@ -240,7 +242,7 @@ class Walk:
             if self.periods[kind] is not None:
                 held.added.setdefault(kind, []).append(time)
             if node in self.apart:
-                held.paired.add(node)
+                held.paired |= {node}
         return fresh[max(room, 0) :]
 
 

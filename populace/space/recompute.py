@@ -217,9 +217,9 @@ def custom_traits(space: OpenSpace, run: Run, found: identity.Resolution) -> pl.
         return empty(RUN["custom_traits"])
     profiles = people.numbered(found.profiles)
     sightings = people.by_number(found.sightings.lazy(), profiles.lazy())
-    newest = traits.newest(long.join(sightings, on="sighting").drop("sighting"), run.as_of)
-    named = newest.join(profiles, on="profile").select("profile_id", "name", "value", "updated_at", "source")
-    return named.sort("profile_id", "name")
+    newest = traits.newest(long.join(sightings, on="sighting").drop("sighting"), run.as_of).sort("profile", "name")
+    ids = profiles.get_column("profile_id").gather(newest.get_column("profile"))
+    return newest.select(ids, "name", "value", "updated_at", "source")
 
 
 def _links(space: OpenSpace, run: Run, found: identity.Resolution) -> pl.DataFrame:
