@@ -217,5 +217,5 @@ def _numbers(**columns: Iterable[int] | Numbers) -> pl.DataFrame:
 
 def _violations(walk: Walk) -> pl.DataFrame:
     found = [(kind, node, walk.find(profile), moment) for (kind, node, profile), moment in walk.violations.items()]
-    schema = {"kind": pl.Enum(KINDS), "node": pl.Int64, "root": pl.Int64, "moment": pl.Int64}
+    schema = pl.Schema({"kind": pl.Enum(KINDS), "node": pl.Int64(), "root": pl.Int64(), "moment": pl.Int64()})
     return pl.DataFrame(found, schema=schema, orient="row")
