@@ -13,6 +13,7 @@ TITLES = {
     "largest": "Largest profiles",
     "glue": "Identifiers that hold others together",
     "violations": "Violations",
+    "unseen": "Identifiers of forbidden pairs that nobody has, so that these pairs keep nobody apart",
     "splits": "Profiles of the run before that are several now",
 }
 SHOWN = 20
@@ -56,7 +57,8 @@ def report(space: str, definitions: str, *, as_json: bool) -> None:
 def lab(space: str, file: Path, definitions: str, *, as_json: bool) -> None:
     """What other rules would change in the current run: profiles that split or join, audiences. Nothing is written."""
     found = graphs.trial(open_space(space, definitions, os.environ), file)
-    counts = [{"count": name, "before": found.before[name], "after": found.after[name]} for name in found.before]
+    names = dict.fromkeys([*found.before, *found.after])
+    counts = [{"count": name, "before": found.before.get(name, 0), "after": found.after.get(name, 0)} for name in names]
     examples = {
         "splits": found.splits.head(graphs.EXAMPLES).rows(named=True),
         "joins": found.joins.head(graphs.EXAMPLES).rows(named=True),

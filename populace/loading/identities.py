@@ -14,6 +14,8 @@ USUAL = ("user_id", "email", "anonymous_id")  # where no identifier is listed
 PERIODS = {"ever": None, "daily": 1, "weekly": 7, "monthly": 30, "annually": 365}  # in days, I-24
 CUSTOM = re.compile(r"^[a-z][a-z0-9_]*$")
 
+MOST = 1_000  # identifiers of a profile, of whatever type, I-45
+
 Built = Mapping[str, Identifier]
 
 
@@ -22,6 +24,8 @@ def identity(shape: shapes.IdentityShape | None, document: Document) -> Identity
     shape = shape or shapes.IdentityShape()
     listed = shape.identifiers or dict.fromkeys(USUAL)
     built = {key: _identifier(document, key, each or shapes.IdentifierShape()) for key, each in listed.items()}
+    if not built.keys() - {GROUP_ID}:
+        document.report(("identifiers",), "nothing here names people; list user_id, email or another identifier too")
     _check_sources(document, built)
     _check_priority(document, shape.priority, built)
     blocked = SUGGESTED_BLOCKS if shape.blocked is None else tuple(shape.blocked)
@@ -38,16 +42,22 @@ def _identifier(document: Document, key: str, shape: shapes.IdentifierShape) -> 
     if key not in BUILT_IN and not CUSTOM.match(key):
         problem = f"'{key}' is no identifier; a custom one has a lower-case name such as app_id"
         document.report(keys, problem + (meant(key, BUILT_IN) if "." in key else ""))
+    if key == "profile_id":
+        document.report(keys, "'profile_id' is what profiles are called by in every table; choose another name")
     if key in BUILT_IN and shape.read_from:
         document.report((*keys, "from"), f"'{key}' has places of its own; `from` is for custom identifiers")
     if key == GROUP_ID and shape.limit:
         document.report((*keys, "limit"), "'group_id' names accounts, which have no limit; leave it out")
+    limit = _limit(key, shape.limit)
+    if limit and limit.most > MOST:
+        problem = f"'{shape.limit}' limits nothing: a profile holds {MOST:,} identifiers at most; write less, or none"
+        document.report((*keys, "limit"), problem)
     _check_patterns(document, (*keys, "blocked"), shape.blocked)
     return Identifier(
         id_type=key,
         normalize=shape.normalize or ("trim_lower" if key == "email" else "trim"),  # I-8
         read_from=None if key in BUILT_IN else shape.read_from or key,
-        limit=_limit(key, shape.limit),
+        limit=limit,
         blocked=tuple(shape.blocked),
         at=document.place(keys),
     )
@@ -87,6 +97,8 @@ def _check_priority(document: Document, priority: list[str], built: Built) -> No
             document.report(("priority", number), f"no identifier '{key}'{meant(key, built)}")
         elif key in priority[:number]:
             document.report(("priority", number), f"'{key}' stands twice")
+        elif key == GROUP_ID:
+            document.report(("priority", number), "'group_id' names accounts, which have no priority; leave it out")
 
 
 def _check_patterns(document: Document, keys: Keys, blocked: Sequence[str]) -> None:

@@ -22,7 +22,7 @@ EXAMPLES = 5
 
 
 def report(space: OpenSpace) -> Iterator[dict[str, Any]]:
-    """The current run, `about` says what each row tells: run, sizes, largest, glue, violations, splits.
+    """The current run, `about` says what each row tells: run, sizes, largest, glue, violations, unseen, splits.
 
     Components, which are what profiles would be without limits, and remedies follow from the definitions as they are.
     """
@@ -32,6 +32,7 @@ def report(space: OpenSpace) -> Iterator[dict[str, Any]]:
     yield {"about": "run", "run_id": run.run_id, "as_of": runs.iso(run.as_of), "before": run.before} | _counts(found)
     for about in ("sizes", "largest", "glue", "violations"):
         yield from ({"about": about} | row for row in getattr(told, about).iter_rows(named=True))
+    yield from ({"about": "unseen"} | row for row in unseen(rules, recompute.seen(space, run)[1]).iter_rows(named=True))
     if run.before:
         before = runs.table(space.lake, run.before, "external_ids")
         yield from (
@@ -39,18 +40,29 @@ def report(space: OpenSpace) -> Iterator[dict[str, Any]]:
         )
 
 
+def unseen(rules: Identity, identifiers: pl.LazyFrame) -> pl.DataFrame:
+    """(id_type, id_value, at) of what a forbidden pair names and nobody has, so that it keeps nobody apart."""
+    named = [(*identifier, str(each.at)) for each in rules.forbidden for identifier in each.pair]
+    wanted = pl.LazyFrame(named, schema=dict.fromkeys(("id_type", "id_value", "at"), pl.String), orient="row")
+    known = identifiers.select("id_type", id_value="value")
+    return wanted.join(known, on=["id_type", "id_value"], how="anti", maintain_order="left").collect()
+
+
 def summary(space: OpenSpace, run_id: str) -> tuple[dict[str, int], dict[str, int]]:
     """Of a run: how many profiles have how many identifiers, and how often each kind of violation fired."""
     external_ids, violations = (
         runs.table(space.lake, run_id, name).collect() for name in ("external_ids", "violations")
     )
-    kinds = violations.group_by("kind").len().sort("kind")
-    return dict(identity.sizes(external_ids).iter_rows()), dict(kinds.iter_rows())
+    return dict(identity.sizes(external_ids).iter_rows()), _kinds(violations)
 
 
 def _counts(found: identity.Resolution) -> dict[str, int]:
     counted = {name: getattr(found, name).height for name in ("profiles", "external_ids", "merges", "violations")}
     return counted | {"unresolved_sets": found.sightings.get_column("profile_id").null_count()}
+
+
+def _kinds(violations: pl.DataFrame) -> dict[str, int]:
+    return dict(violations.group_by("kind").len().sort("kind").iter_rows())
 
 
 def resolution_of(space: OpenSpace, run_id: str) -> identity.Resolution:
@@ -74,8 +86,8 @@ class Trial:
     """What other rules would change.
 
     `splits` and `joins` are (profile_id, becomes) and (profile_id, made_of): each profile that would be several, and
-    each that several would be. `audiences` is (audience, before, after), in the order of the definitions. `left_out`
-    are identifier types of the space that the rules do not list.
+    each that several would be. Violations are counted by kind, too. `audiences` is (audience, before, after), in the
+    order of the definitions. `left_out` are identifier types of the space that the rules do not list.
     """
 
     run_id: str
@@ -104,8 +116,8 @@ def trial(space: OpenSpace, file: Path) -> Trial:
     moved = before.sightings.join(after.sightings, on="sighting", suffix="_after").drop_nulls()
     return Trial(
         run.run_id,
-        _counts(before),
-        _counts(after),
+        _counts(before) | _kinds(before.violations),
+        _counts(after) | _kinds(after.violations),
         _several(moved, "profile_id", "profile_id_after", "becomes"),
         _several(moved, "profile_id_after", "profile_id", "made_of").rename({"profile_id_after": "profile_id"}),
         _audiences(space, run, after),

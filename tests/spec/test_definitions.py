@@ -132,6 +132,13 @@ def test_a_wrong_value_is_told_with_what_was_meant(problems, file, text, problem
         ("blocked: ['^(?!x)y']", "1: '^(?!x)y' is not a valid pattern"),
         (r"blocked: ['^(a)\1']", r"1: '^(a)\1' is not a valid pattern"),
         ("priority: [email, email]", "1: 'email' stands twice"),
+        (
+            "identifiers: {user_id: , group_id: }\npriority: [group_id]",
+            "2: 'group_id' names accounts, which have no",
+        ),
+        ("identifiers: {group_id: {}}", "1: nothing here names people; list user_id"),
+        ("identifiers: {profile_id: {}}", "1: 'profile_id' is what profiles are called by"),
+        ("identifiers: {email: {limit: 1001 weekly}}", "1: '1001 weekly' limits nothing: a profile holds 1,000 ident"),
     ],
 )
 def test_a_wrong_rule_of_identity_is_told_with_what_was_meant(problems, text, problem):
@@ -351,7 +358,8 @@ def test_what_is_not_available_yet_is_refused_by_name(problems, file, text, key)
 
 @pytest.mark.parametrize("id_type", BUILT_IN)
 def test_every_identifier_type_of_the_reference_is_known(load, id_type):
-    assert load({"dev/identity.yaml": f"identifiers: {{{id_type}: {{}}}}\n"}).identity.identifiers[0].id_type == id_type
+    text = f"identifiers:\n  {id_type}: {{}}\n" + "  app_id: {}\n"  # group_id alone names nobody
+    assert id_type in [each.id_type for each in load({"dev/identity.yaml": text}).identity.identifiers]
 
 
 def test_q28_an_unknown_trait_is_legal_and_warned_of_with_the_nearest_spelling(load):
