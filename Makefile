@@ -65,7 +65,7 @@ test: setup check  ## lint, types and all tests
 	$(BIN)/python -m pytest
 
 nightly: setup  ## an hour of random streams against the sequential rule of identity, others each day
-	POPULACE_STREAMS=1200000 POPULACE_SEED=$$(date +%Y%m%d)00 $(BIN)/python -m pytest -q -x tests/generative/test_identity.py
+	POPULACE_STREAMS=2400000 POPULACE_SEED=$$(date +%Y%m%d)00 $(BIN)/python -m pytest -q -x tests/generative/test_identity.py
 
 check: setup  ## what every commit must pass: lint, format, types, layers
 	$(BIN)/ruff check

@@ -1,15 +1,17 @@
 """Values and traits to members: all audiences as Boolean columns over one row per profile."""
 
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from graphlib import CycleError, TopologicalSorter
 
 import polars as pl
 
 from populace import expressions
-from populace.definitions import Audience, Count, Operand, Query, Reducer, Sum, Trait, TraitValue, walk
+from populace.definitions import Audience, Trait
 from populace.errors import DefinitionError
+from populace.expressions import Person, segments
+from populace.nodes import Query, Reducer, TraitValue, walk
 from populace.query import fingerprint
 
 MEMBERS = {"audience": pl.String, "profile": pl.UInt32}
@@ -60,16 +62,33 @@ def _about(cycle: list[str], by_key: Mapping[str, Audience]) -> str:
 
 
 # --- evaluating -----------------------------------------------------------------------------
-# The columns of the wide frame are named after what they hold, since a trait, an audience and a custom
-# trait may share a name.
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What is known of people.
+
+    `population`
+        One row per profile: (profile: u32, has_known_id: bool).
+    `values`
+        From `traits.reduce`: one row per profile with any value, with every reducer of the audiences.
+    `traits`
+        From `traits.compute`: one row per profile with any trait, one column per key. Columns that the definitions
+        of traits do not name are traits as well.
+    `custom`
+        From `traits.newest`: one row per profile and name, the value as JSON text.
+    """
+
+    population: pl.DataFrame
+    values: pl.DataFrame
+    traits: pl.DataFrame
+    custom: pl.DataFrame
 
 
 def evaluate(
-    population: pl.DataFrame,
-    values: pl.DataFrame,
-    traits_frame: pl.DataFrame,
-    custom: pl.DataFrame,
+    parts: Parts,
     audiences: Sequence[Audience],
+    as_of: datetime,
     *,
     traits: Sequence[Trait] = (),
     include_anonymous: bool = False,
@@ -78,17 +97,10 @@ def evaluate(
 
     Parameters
     ----------
-    population
-        One row per profile: (profile: u32, has_known_id: bool).
-    values
-        From `traits.reduce`: one row per profile with any value, with every reducer of the audiences.
-    traits_frame
-        From `traits.compute`: one row per profile with any trait, one column per key. Columns that `traits`
-        does not name are traits as well.
-    custom
-        From `traits.newest`: one row per profile and name, the value as JSON text.
     audiences
         In any order, with the audiences they refer to.
+    as_of
+        What "today" is.
     traits
         The definitions of computed traits: a count or sum reads 0 where the table holds null.
     include_anonymous
@@ -104,26 +116,66 @@ def evaluate(
     A profile without events satisfies `count() = 0` (A-31). `trait('k')` is the computed trait of that key,
     else the audience of that key in this run (A-18, A-61), else the custom trait.
     """
-    names = _names(audience.query for audience in audiences)
+    wide = _wide(parts, audiences, as_of, set(), traits, include_anonymous=include_anonymous)
+    return _members(wide, sorted(audience.key for audience in audiences))
+
+
+def needed(keys: Collection[str], audiences: Sequence[Audience]) -> tuple[Audience, ...]:
+    """The audiences of these keys, and those that they refer to."""
+    chosen = [each for each in audiences if each.key in keys]
+    below = {key for each in chosen for key in _references(each)}
+    return needed({*keys, *below}, audiences) if not below <= set(keys) else tuple(chosen)
+
+
+def known(
+    parts: Parts,
+    audiences: Sequence[Audience],
+    as_of: datetime,
+    keys: Collection[str],
+    *,
+    traits: Sequence[Trait],
+    include_anonymous: bool,
+) -> pl.DataFrame:
+    """What trait() of some keys reads, one row per profile: (profile, columns as `expressions.Person` names them).
+
+    The rest is as for `evaluate`; audiences are those that are needed.
+    """
+    names = {segments(key)[0] for key in keys}
+    wide = _wide(parts, audiences, as_of, names, traits, include_anonymous=include_anonymous)
+    values = {f"value {fingerprint(each.query)}" for each in traits if each.key in names}
+    wanted = values | {f"{kind} {name}" for name in names for kind in ("trait", "audience", "custom")}
+    return wide.select("profile", *(name for name in wide.columns if name.removesuffix(expressions.JSON) in wanted))
+
+
+def _wide(
+    parts: Parts,
+    audiences: Sequence[Audience],
+    as_of: datetime,
+    more: set[str],
+    traits: Sequence[Trait],
+    *,
+    include_anonymous: bool,
+) -> pl.DataFrame:
+    """One row per profile, with all that conditions read, and `more` names that trait() can; a column per audience."""
+    names = more | _names(audience.query for audience in audiences)
     referred = [trait for trait in traits if trait.key in names]
-    frame = population.sort("profile")
-    for part in (_values(values, [*audiences, *referred]), _traits(traits_frame, names), _custom(custom, names)):
+    frame = parts.population.sort("profile")
+    values = _values(parts.values, [*audiences, *referred])
+    for part in (values, _traits(parts.traits, names), _custom(parts.custom, names)):
         frame = frame.join(part, on="profile", how="left", maintain_order="left")
     # Lazy, because eager polars 2.1 makes one row of a comparison with a column that holds one value throughout.
     wide, schema = frame.lazy(), dict(frame.schema)
     for level in _levels(audiences, traits):
-        profile = _Profile(schema, {trait.key: trait.query for trait in referred})
-        wide = wide.with_columns(_member(audience, profile, include_anonymous=include_anonymous) for audience in level)
+        person = Person(schema, {trait.key: trait.query for trait in referred})
+        wide = wide.with_columns(
+            _member(audience, person, as_of, include_anonymous=include_anonymous) for audience in level
+        )
         schema |= {f"audience {audience.key}": pl.Boolean() for audience in level}
-    return _members(wide.collect(), sorted(audience.key for audience in audiences))
+    return wide.collect()
 
 
 def _names(queries: Iterable[Query]) -> set[str]:
-    return {_segments(node.key)[0] for query in queries for node in walk(query) if isinstance(node, TraitValue)}
-
-
-def _segments(key: str) -> list[str]:
-    return [segment.replace("\\.", ".") for segment in re.split(r"(?<!\\)\.", key)]
+    return {segments(node.key)[0] for query in queries for node in walk(query) if isinstance(node, TraitValue)}
 
 
 def _values(values: pl.DataFrame, definitions: Iterable[Audience | Trait]) -> pl.DataFrame:
@@ -144,38 +196,8 @@ def _custom(custom: pl.DataFrame, names: set[str]) -> pl.DataFrame:
     return named.pivot(on="name", index="profile", values="value")
 
 
-@dataclass(frozen=True, slots=True)
-class _Profile:
-    """Finds what the wide frame, one row per profile, holds for an operand."""
-
-    schema: Mapping[str, pl.DataType]
-    computed: Mapping[str, Reducer]
-
-    def read(self, operand: Operand) -> expressions.Value:
-        if isinstance(operand, TraitValue):
-            return self._trait(*_segments(operand.key))
-        return self._first([f"value {fingerprint(operand)}"], operand)
-
-    def _trait(self, name: str, *below: str) -> expressions.Value:
-        if below:
-            whole = f"custom {name}{expressions.JSON}"
-            return expressions.nested(pl.col(whole), below) if whole in self.schema else expressions.MISSING
-        reducer = self.computed.get(name)
-        # The value itself goes first: it tells 10 from "10" where the table of traits has text.
-        values = [] if reducer is None else [f"value {fingerprint(reducer)}"]
-        return self._first([*values, f"trait {name}", f"audience {name}", f"custom {name}"], reducer)
-
-    def _first(self, names: list[str], operand: Operand | None) -> expressions.Value:
-        # In expressions a count or sum is 0 where nothing matches, also through trait().
-        is_number = isinstance(operand, Count | Sum)
-        for form in (form for name in names for form in (name, name + expressions.JSON)):
-            if form in self.schema:
-                return expressions.column(form, self.schema[form], null_is_zero=is_number)
-        return expressions.MISSING
-
-
-def _member(audience: Audience, profile: _Profile, *, include_anonymous: bool) -> pl.Expr:
-    holds = expressions.condition(audience.query, profile.read)
+def _member(audience: Audience, person: Person, as_of: datetime, *, include_anonymous: bool) -> pl.Expr:
+    holds = expressions.condition(audience.query, person.read, as_of)
     chosen = audience.include_anonymous
     if chosen if chosen is not None else include_anonymous:
         return holds.alias(f"audience {audience.key}")

@@ -21,7 +21,8 @@ from typing import Any
 
 import polars as pl
 
-from populace.definitions import Audience, Count, Destination, Sum, Trait
+from populace.definitions import Audience, Destination, Trait
+from populace.nodes import Count, Sum
 
 DELIVERED = "delivered"  # the destination accepted this record
 NOOP = "noop"  # it was so already

@@ -8,10 +8,11 @@ from typing import Any
 import polars as pl
 
 from populace import sync
-from populace.definitions import Audience, Count, Delivery, Destination, Event, Exists, Last, Property, Space, Trait
+from populace.definitions import Audience, Delivery, Destination, Space, Trait
 from populace.lake import runs
 from populace.lake.delivery import Ledger
 from populace.lake.objects import open_store
+from populace.nodes import Count, Event, Exists, Last, Property
 from populace.space import OpenSpace
 from tasks.delivery import deliver
 from tasks.sending import Pace

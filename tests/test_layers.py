@@ -24,7 +24,7 @@ STDLIB = frozenset(sys.stdlib_module_names)
 # --- the table: what each module of the engine may import besides the standard library ----------------------
 # Our own modules are named in full, libraries by their first name. `populace` itself (the version) is free to all.
 
-WORDS = frozenset({"populace.definitions", "populace.errors"})
+WORDS = frozenset({"populace.definitions", "populace.errors", "populace.nodes"})
 STAGE = WORDS | {"populace.query", "populace.expressions", "polars"}  # query: a node's fingerprint and its text
 COMPOSED = STAGE | {
     "populace.audiences",
@@ -40,11 +40,12 @@ COMPOSED = STAGE | {
 ENGINE = {
     "populace": frozenset(),
     "populace.errors": frozenset(),
-    "populace.definitions": frozenset({"populace.errors"}),
+    "populace.nodes": frozenset(),
+    "populace.definitions": frozenset({"populace.errors", "populace.nodes"}),
     "populace.query": WORDS | {"lark"},
     # loading checks what each kind of destination asks for, and that two spaces share no account of it
     "populace.loading": WORDS | {"populace.query", "populace.destinations", "yaml", "pydantic"},
-    "populace.expressions": WORDS | {"polars"},
+    "populace.expressions": WORDS | {"polars", "populace.query"},
     "populace.events": STAGE | {"duckdb", "pyarrow"},
     "populace.identity": STAGE | {"numpy", "scipy"},
     "populace.traits": STAGE,

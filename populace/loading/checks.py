@@ -5,8 +5,9 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from populace import destinations as adapters
-from populace.definitions import Destination, Space, TraitValue, walk
+from populace.definitions import Destination, Space
 from populace.loading.documents import Document
+from populace.nodes import TraitValue, walk
 
 Documents = dict[str, Document]
 
@@ -41,7 +42,8 @@ def _check_cycles(space: Space, documents: Documents) -> None:
     graph = {each.key: references(each.query) for each in space.computed}
     while ring := _ring(graph):
         problem = f"definitions refer to each other in a ring: {' → '.join(ring)}"
-        documents["audiences"].report((ring[0],), problem)
+        kind = "traits" if ring[0] in {each.key for each in space.traits} else "audiences"
+        documents[kind].report((ring[0],), problem)
         graph = {key: read for key, read in graph.items() if key not in ring}
 
 

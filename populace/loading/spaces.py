@@ -13,25 +13,18 @@ from pydantic import TypeAdapter, ValidationError
 
 from populace import destinations as adapters
 from populace import query
-from populace.definitions import (
-    Audience,
-    Delivery,
-    Destination,
-    Identity,
-    Source,
-    Space,
-    Storage,
-    Trait,
-)
+from populace.definitions import Audience, Delivery, Destination, Identity, Source, Space, Storage, Trait
 from populace.errors import DefinitionError, UsageError
 from populace.loading import checks, identities, shapes
 from populace.loading.checks import meant
 from populace.loading.documents import Document, Keys, read, read_file
+from populace.nodes import Query
 
 FILES = ("space", "sources", "identity", "traits", "audiences", "destinations")
 VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 T = TypeVar("T")
+Q = TypeVar("Q", bound=Query)
 
 
 def spaces_in(folder: Path) -> list[str]:
@@ -175,14 +168,21 @@ class _Loader:
             return None
         return Audience(key, condition, shape.name, shape.description, shape.include_anonymous, deliveries, at)
 
-    def _query(self, name: str, key: str, text: str, parse: Callable[[str], T]) -> T | None:
+    def _query(self, name: str, key: str, text: str, parse: Callable[[str], Q]) -> Q | None:
         try:
-            return parse(text)
+            node = parse(text)
         except query.QueryError as cause:
-            start = self.documents[name].place((key, "query", "text"))
-            place = f"{start.file}:{start.line + cause.line - 1}"
-            self.documents[name].problems.append(f"{place}: '{key}': column {cause.column}: {cause}")
+            self._query_problem(name, key, cause)
             return None
+        if reason := query.not_computed(node):
+            self._query_problem(name, key, query.QueryError(reason, 1, 1))
+            return None
+        return node
+
+    def _query_problem(self, name: str, key: str, cause: query.QueryError) -> None:
+        start = self.documents[name].place((key, "query", "text"))
+        place = f"{start.file}:{start.line + cause.line - 1}"
+        self.documents[name].problems.append(f"{place}: '{key}': column {cause.column}: {cause}")
 
     def _deliveries(self, name: str, key: str, listed: list) -> tuple[Delivery, ...]:
         known = self.documents["destinations"].data

@@ -1,13 +1,14 @@
 """The query language: text to nodes, nodes to text.
 
-`grammar.lark` (after the reference, 5.3) says which calls may be written, `parsing` which of them make
-sense, `names` what may stand between quotes, and `printing` writes nodes back.
-
-What the language has and the engine does not yet have is refused by name. Nothing is ignored.
+`grammar.lark` (after the reference, 5.3) says which calls may be written, `types` which of them make sense and
+where, `arguments`, `names` and `constants` what stands between their parentheses and quotes. `chains` makes nodes of
+them, `parsing` is the door, and `printing` writes nodes back. `uncomputed` names what the engine does not have yet.
 """
 
 from populace.query.names import QueryError
 from populace.query.parsing import parse_audience, parse_trait
 from populace.query.printing import fingerprint, print_query
+from populace.query.types import Level
+from populace.query.uncomputed import not_computed
 
-__all__ = ["QueryError", "fingerprint", "parse_audience", "parse_trait", "print_query"]
+__all__ = ["Level", "QueryError", "fingerprint", "not_computed", "parse_audience", "parse_trait", "print_query"]

@@ -5,6 +5,8 @@ from typing import NoReturn
 
 from lark import Token, Tree
 
+ANY_ELEMENT = "$"
+
 
 class QueryError(Exception):
     """A query that cannot be understood; `line` and `column` count from 1 within its text."""
@@ -29,9 +31,17 @@ def string(token: Token) -> str:
 
 def path(token: Token) -> str:
     """A dotted name, canonical: each literal dot with one backslash before it (Q-9, Q-17)."""
+    name = path_with_elements(token)
+    if ANY_ELEMENT in name.split("."):
+        fail(token, "$ (any element of an array) belongs in property()")
+    return name
+
+
+def path_with_elements(token: Token) -> str:
+    """A dotted name in which a part `$` stands for any element of an array (A-14)."""
     name = re.sub(r"(\\+)\.|\\(.)", lambda found: _escape_in_path(token, found), token[1:-1], flags=re.DOTALL)
-    if "$" in name.split("."):
-        fail(token, "$ (any element of an array) is not supported yet")
+    if name.split(".")[0] == ANY_ELEMENT:
+        fail(token, "$ (any element of an array) follows the name of the array, for example 'items.$.sku'")
     return name
 
 

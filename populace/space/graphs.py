@@ -153,7 +153,7 @@ def _audiences(space: OpenSpace, run: recompute.Run, after: identity.Resolution)
     queries = [each.query for each in definition.computed]
     _, values = people.reduced(space, run.entries, population, queries, run.as_of)
     computed = traits.compute(values, definition.traits)
-    members = people.members_of(space, population, definition.audiences, values, computed)
+    members = people.members_of(space, population, definition.audiences, values, computed, run.as_of)
     tried = dict(members.group_by("audience").len().iter_rows())
     held = dict(runs.table(space.lake, run.run_id, "memberships").group_by("audience").len().collect().iter_rows())
     return [

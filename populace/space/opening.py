@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from populace import loading
-from populace.definitions import Context, Destination, Source, Space, walk
+from populace.definitions import Destination, Source, Space
 from populace.errors import ArchiveError, UsageError
 from populace.events.parts import Rules
 from populace.lake.objects import Store, open_store
+from populace.nodes import Context, walk
 
 
 @dataclass(frozen=True, slots=True)

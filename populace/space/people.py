@@ -1,17 +1,19 @@
 """What definitions give for people: the people of a run, or those of a resolution that is only tried."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
+from itertools import chain
 
 import polars as pl
 
 from populace import audiences, traits
-from populace.definitions import Audience
+from populace.definitions import Audience, Space
 from populace.events.jsontext import JsonReader, names, pointer
 from populace.events.tables import table_of
 from populace.events.values import of_values, without_null
 from populace.lake import runs, tables
+from populace.nodes import Reducer
 from populace.space.opening import OpenSpace
 
 KNOWN_IDS = ("user_id", "email", "android.idfa", "ios.idfa")  # A-73
@@ -53,8 +55,69 @@ def reduced(
     values
         (profile, one column per reducer), one row per profile that has any.
     """
+    batches = traits.rounds(queries, {each.key: each.query for each in space.definition.computed})
     profiles = numbered(people.profiles)
-    sightings = by_number(people.sightings.lazy(), profiles.lazy())
+    streams = _streams(space, entries, by_number(people.sightings.lazy(), profiles.lazy()), chain(*batches), as_of)
+    return profiles, in_rounds(batches, streams, *_about(people), space.definition, as_of)
+
+
+def in_rounds(
+    batches: Iterable[Sequence[Reducer]],
+    streams: Mapping[str, pl.LazyFrame],
+    population: pl.DataFrame,
+    custom: pl.DataFrame,
+    definition: Space,
+    as_of: datetime,
+) -> pl.DataFrame:
+    """The values of reducers, each round after the traits and audiences that its events are compared with.
+
+    Parameters
+    ----------
+    batches
+        From `traits.rounds`.
+    streams
+        See `traits.reduce`.
+    population, custom
+        See `audiences.Parts`.
+    definition
+        The traits and audiences that may be referred to.
+    """
+    values, computing = (
+        pl.DataFrame(schema={"profile": pl.UInt32}),
+        {each.key: each.query for each in definition.traits},
+    )
+    for batch in batches:
+        keys = {key for each in batch for key in traits.references(each)}
+        known = _known(population, custom, values, keys, definition, as_of) if keys else None
+        found = traits.reduce(streams, batch, as_of, known, computing)
+        values = values.join(found, on="profile", how="full", coalesce=True) if values.width > 1 else found
+    return values
+
+
+def _known(
+    population: pl.DataFrame,
+    custom: pl.DataFrame,
+    values: pl.DataFrame,
+    keys: set[str],
+    definition: Space,
+    as_of: datetime,
+) -> pl.DataFrame:
+    """What trait() of some keys reads, from the values that there are already."""
+    ready = tuple(each for each in definition.traits if traits.column(values, each.query) in values.columns)
+    return audiences.known(
+        audiences.Parts(population, values, traits.compute(values, ready), custom),
+        audiences.needed(keys, definition.audiences),
+        as_of,
+        keys,
+        traits=ready,
+        include_anonymous=definition.include_anonymous,
+    )
+
+
+def _streams(
+    space: OpenSpace, entries: Sequence[dict], sightings: pl.LazyFrame, queries: Iterable[Reducer], as_of: datetime
+) -> dict[str, pl.LazyFrame]:
+    """The events that some reducers are computed from, by name, with the number of their profile."""
     streams = {}
     for name, needs in traits.requirements(queries).items():
         columns = [f"p.{path}" for path in sorted(needs.properties)] + [f"c.{path}" for path in sorted(needs.contexts)]
@@ -62,7 +125,7 @@ def reduced(
         stream = tables.events(space.lake, parts, table_of(name), columns, FromJson())
         if stream is not None:
             streams[name] = stream.join(sightings, on="sighting")
-    return profiles, traits.reduce(streams, traits.reducers(queries), as_of)
+    return streams
 
 
 class FromJson:
@@ -92,23 +155,28 @@ def members_of(
     wanted: tuple[Audience, ...],
     values: pl.DataFrame,
     computed: pl.DataFrame,
+    as_of: datetime,
 ) -> pl.DataFrame:
     """(audience, profile_id) of the members; `values` from `reduced` and `computed` traits are by number."""
+    population, custom = _about(people)
+    found = audiences.evaluate(
+        audiences.Parts(population, values, computed, custom),
+        wanted,
+        as_of,
+        traits=space.definition.traits,
+        include_anonymous=space.definition.include_anonymous,
+    )
+    return found.join(numbered(people.profiles), on="profile").select("audience", "profile_id")
+
+
+def _about(people: People) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Everybody, and their custom traits, by number: see `audiences.Parts`."""
     profiles = numbered(people.profiles)
     known = people.external_ids.filter(pl.col("id_type").is_in(KNOWN_IDS)).select("profile_id").unique()
     population = profiles.join(known.with_columns(has_known_id=True), on="profile_id", how="left").select(
         "profile", pl.col("has_known_id").fill_null(value=False)
     )
-    members = audiences.evaluate(
-        population,
-        values,
-        computed,
-        by_number(people.custom_traits.lazy(), profiles.lazy()).collect(),
-        wanted,
-        traits=space.definition.traits,
-        include_anonymous=space.definition.include_anonymous,
-    )
-    return members.join(profiles, on="profile").select("audience", "profile_id")
+    return population, by_number(people.custom_traits.lazy(), profiles.lazy()).collect()
 
 
 def by_profile(space: OpenSpace, run_id: str, name: str, people: People) -> pl.DataFrame:

@@ -256,7 +256,7 @@ def evaluate_audiences(space: OpenSpace, run: Run) -> dict[str, int]:
     """Who is in each audience, since when, and what changed since the run before."""
     population = People.of_run(space, run.run_id)
     values, computed = (people.by_profile(space, run.run_id, name, population) for name in ("values", "traits"))
-    members = people.members_of(space, population, space.definition.audiences, values, computed)
+    members = people.members_of(space, population, space.definition.audiences, values, computed, run.as_of)
     before = _before(space, run)
     entered = members.join(before, on=["audience", "profile_id"], how="left").with_columns(
         pl.col("entered_at").fill_null(run.as_of)

@@ -217,6 +217,14 @@ def preview(space: OpenSpace, key: str | None = None, text: str | None = None) -
 
 
 def _definition(text: str) -> Trait | Audience:
+    found = _parsed(text)
+    if reason := query.not_computed(found.query):
+        message = f"query: line 1, column 1: {reason}"
+        raise UsageError(message)
+    return found
+
+
+def _parsed(text: str) -> Trait | Audience:
     """A query as a trait or, where it is true or false, as an audience."""
     try:
         return Trait("preview", query.parse_trait(text))
@@ -245,7 +253,7 @@ def _preview_audience(space: OpenSpace, run: recompute.Run, audience: Audience) 
     population = people.People.of_run(space, run.run_id)
     _, values = people.reduced(space, run.entries, population, queries, run.as_of)
     computed = people.by_profile(space, run.run_id, "traits", population)
-    members = people.members_of(space, population, audiences, values, computed)
+    members = people.members_of(space, population, audiences, values, computed, run.as_of)
     found = members.filter(pl.col("audience") == audience.key)
     sample = found.select("profile_id").head(SAMPLE).rows(named=True)
     unknown = _unknown_traits(space, run, audience)

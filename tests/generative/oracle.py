@@ -1,146 +1,227 @@
 """What queries mean, walked in plain Python over lists of dicts: obvious, slow, and nothing shared with the engine.
 
-An event is `{"event", "profile", "timestamp", "received_at", "message_id", "p": {path: value}, "c": {…}}`, a value
-is whatever JSON has. Missing is None.
+An event is `{"event", "profile", "source", "timestamp", "received_at", "message_id", "p": {path: value}, "c": {…}}`;
+`oracle_values` says what a value is.
+
+Where a condition is about an event, `around` holds that event first, then the one whose where() it is looked for in,
+and so on outwards (A-55). For a profile it is empty.
 """
 
 import json
-import re
-from decimal import ROUND_HALF_EVEN, Decimal
+from collections import Counter
+from datetime import datetime
+from typing import NamedTuple
 
-from populace import definitions as nodes
+from populace import nodes
+from tests.generative import oracle_values as values
 
-NUMERIC = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+PSEUDO = {"timestamp", "received_at", "event", "source"}
+MOST_UNIQUE = 10_000
 
 
-# --- streams and reducers ---------------------------------------------------------------------
+class Person(NamedTuple):
+    """One profile of a space at an instant; `space` has at least the events of all profiles, see `members`."""
+
+    space: dict
+    profile: int
+    as_of: datetime
 
 
-def stream(node, events, as_of):
+# --- streams ----------------------------------------------------------------------------------
+
+
+def stream(node, person, around=()):
     """The events of a stream that exist at `as_of` and pass its filters."""
     found = []
-    for event in events:
-        exists = event["event"] == node.name and event["timestamp"] <= as_of
-        if exists and all(passes(each, event, as_of) for each in node.filters):
+    for event in person.space["events"]:
+        exists = event["profile"] == person.profile and event["timestamp"] <= person.as_of
+        if exists and event["event"] == node.name and all(passes(each, event, person, around) for each in node.filters):
             found.append(event)
-    return found
+    gaps = [values.length(each.gap) for each in node.filters if type(each) is nodes.ExpiresAfter]
+    newest = [session(found, gap) for gap in gaps]
+    return [event for event in found if all(event["message_id"] in ids for ids in newest)]
 
 
-def passes(node, event, as_of):
-    if isinstance(node, nodes.Within):
-        hours = node.amount * (24 if node.unit == "days" else 1)
-        age = as_of - event["timestamp"]
-        return age.total_seconds() <= hours * 3600 and age.total_seconds() >= 0
-    return holds(node.condition, lambda operand: field(operand, event))
+def session(events, gap):
+    """The message ids of the newest run of events between which nothing is longer than the gap (T-21)."""
+    ids, before = set(), None
+    for event in sorted(events, key=lambda event: event["timestamp"]):
+        if before is not None and event["timestamp"] - before > gap:
+            ids = set()
+        ids.add(event["message_id"])
+        before = event["timestamp"]
+    return ids
 
 
-def field(node, event):
-    return event["p" if type(node) is nodes.Property else "c"].get(node.path)
+def passes(node, event, person, around):
+    if type(node) is nodes.ExpiresAfter:
+        return True  # is about all that pass the others
+    if type(node) is nodes.Where:
+        return holds(node.condition, person, (event, *around))
+    if type(node) is nodes.Sources:
+        return event["source"] not in node.exclude
+    if type(node) is nodes.Within:
+        lengths = [values.length(node.duration) * 0, values.length(node.duration)]
+    else:
+        lengths = sorted([values.length(node.first), values.length(node.second)])
+    return in_window(event, lengths, person, around[0] if node.parent else None)
 
 
-def reduced(node, events, as_of):
-    """The value of a reducer for the events of one profile; None where the table of traits has null."""
-    kept = stream(node.stream, events, as_of)
-    if type(node) is nodes.Count:
+def in_window(event, lengths, person, parent):
+    """Both ends included; what is to follow a parent comes strictly after it, in order (A-54)."""
+    shortest, longest = lengths
+    if parent is None:
+        return person.as_of - longest <= event["timestamp"] <= person.as_of - shortest
+    after = parent["timestamp"] + shortest <= event["timestamp"] <= parent["timestamp"] + longest
+    return after and place(event) > place(parent)
+
+
+def place(event):
+    return event["timestamp"], event["received_at"], event["message_id"]
+
+
+def field(node, person, around):
+    event = around[1] if type(node) is nodes.Property and node.parent else around[0]
+    return of_event(node, event, person)
+
+
+def of_event(node, event, person):
+    if type(node) is nodes.Context:
+        return event["c"].get(node.path)
+    if node.path in PSEUDO and not everywhere(node, event["event"], person):  # T-10
+        return event[node.path]
+    return event["p"].get(node.path)
+
+
+def everywhere(node, name, person):
+    """What is there of a field in all events of that name: of any profile, at any time."""
+    key = "c" if type(node) is nodes.Context else "p"
+    found = [event[key].get(node.path) for event in person.space["events"] if event["event"] == name]
+    return [value for value in found if value is not None]
+
+
+# --- reducers ---------------------------------------------------------------------------------
+
+
+def reduced(node, person, around=()):
+    """The value of a reducer for a profile; None where the table of traits has null."""
+    kept = sorted(stream(node.stream, person, around), key=place)
+    kind = type(node)
+    if kind is nodes.Count:
         return len(kept) or None
-    values = [(event, field(node.of, event)) for event in kept]
-    if type(node) is nodes.Last:
-        newest = None
-        for event, value in values:
-            place = (event["timestamp"], event["received_at"], event["message_id"])
-            if value is not None and (newest is None or place > newest[0]):
-                newest = (place, value)
-        return newest[1] if newest else None
-    numbers = [number for number in (amount(value) for _, value in values) if number is not None]
-    return float(sum(numbers)) if numbers else None
+    found = [field(node.of, person, (event, *around)) for event in kept]
+    found = [value for value in found if value is not None]
+    if kind in (nodes.First, nodes.Last):
+        return plain(found[0 if kind is nodes.First else -1]) if found else None
+    if kind in (nodes.Sum, nodes.Average):
+        return of_numbers(kind, [each for each in map(values.amount, found) if each is not None])
+    if kind in (nodes.Min, nodes.Max) and node.cast == "number":
+        whole = all(map(values.is_whole, everywhere(node.of, node.stream.name, person)))
+        numbers = [each if whole else float(each) for each in map(values.as_number, found) if each is not None]
+        return extreme(kind, numbers)
+    return of_texts(node, [each for each in map(values.as_text, found) if each is not None])
 
 
-def amount(value):
-    """A number of 6 decimals, or None for what is no number."""
-    number = as_number(value)
-    return None if number is None else Decimal(repr(number)).quantize(Decimal("0.000001"), ROUND_HALF_EVEN)
+def plain(value):
+    return values.written(value) if values.is_instant(value) else value
 
 
-def read_reduced(node, events, as_of):
+def of_numbers(kind, numbers):
+    if not numbers:
+        return None
+    total = float(sum(numbers))
+    return total if kind is nodes.Sum else total / len(numbers)
+
+
+def extreme(kind, found):
+    if not found:
+        return None
+    return min(found) if kind is nodes.Min else max(found)
+
+
+def of_texts(node, texts):
+    if type(node) is nodes.Unique:
+        return sorted(set(texts))[:MOST_UNIQUE] or None
+    if type(node) is nodes.UniqueCount:
+        return len(set(texts)) or None
+    if type(node) is not nodes.Mode:
+        return extreme(type(node), texts)
+    assert node.cast != "array", "arrays are not counted yet"
+    seen = Counter(texts)
+    most = max(seen.values(), default=0)
+    return min(text for text in seen if seen[text] == most) if most and most >= node.least else None
+
+
+def read_reduced(node, person, around=()):
     """The same inside an expression, where nothing counted and nothing summed is 0."""
-    value = reduced(node, events, as_of)
-    return 0 if value is None and type(node) is not nodes.Last else value
+    value = reduced(node, person, around)
+    return 0 if value is None and type(node) in (nodes.Count, nodes.Sum, nodes.UniqueCount) else value
 
 
 # --- conditions -------------------------------------------------------------------------------
 
 
-def holds(node, read):
-    """Whether a condition holds; `read` gives the value of every operand that is not a literal."""
+def holds(node, person, around=()):
+    """Whether a condition holds for a profile, or for the event at hand."""
 
-    def value(operand):
-        return operand.value if type(operand) is nodes.Literal else read(operand)
+    def read(operand):
+        return value_of(operand, person, around)
 
     kind = type(node)
     if kind is nodes.And:
-        return all(holds(term, read) for term in node.terms)
+        return all(holds(term, person, around) for term in node.terms)
     if kind is nodes.Or:
-        return any(holds(term, read) for term in node.terms)
+        return any(holds(term, person, around) for term in node.terms)
     if kind is nodes.Not:
-        return not holds(node.term, read)
-    if kind is nodes.Exists:
-        return value(node.operand) is not None
+        return not holds(node.term, person, around)
+    if kind is nodes.Compare:
+        return values.compare(read(node.left), node.operator, read(node.right))
+    value = read(node.operand)
     if kind is nodes.Absent:
-        return value(node.operand) is None
-    if kind is nodes.OneOf:
-        return any(compare(value(node.operand), "=", choice.value) for choice in node.choices)
-    return compare(value(node.left), node.operator, value(node.right))
-
-
-def compare(left, operator, right):
-    if left is None or right is None:
+        return value is None
+    if value is None:
         return False
-    if operator == "!=":
-        return not compare(left, "=", right)
-    pair = meet(left, right)
-    if pair is None:
+    if kind is nodes.Exists:
+        return True
+    if kind is nodes.Dated:
+        return values.dated(value, node.side, node.than.value)
+    if kind is nodes.Relative:
+        return values.relative(value, node.side, node.duration, person.as_of)
+    if kind in (nodes.OneOf, nodes.NoneOf):
+        equal = any(values.compare(value, "=", read(choice)) for choice in node.choices)
+        return equal if kind is nodes.OneOf else not equal
+    return has_part(node, value, read)
+
+
+def has_part(node, value, read):
+    """Whether a text contains, starts with or ends with another; what is no text does neither."""
+    if not isinstance(value, str):
         return False
-    one, other = pair
-    if operator == "=":
-        return one == other
-    if isinstance(one, bool):
+    if type(node) is nodes.Contains:
+        needles = [needle(choice, read) for choice in node.choices]
+        return any(part is not None and part in value for part in needles)
+    affix = needle(node.affix, read)
+    if affix is None:
         return False
-    return {"<": one < other, "<=": one <= other, ">": one > other, ">=": one >= other}[operator]
+    return value.startswith(affix) if type(node) is nodes.StartsWith else value.endswith(affix)
 
 
-def meet(left, right):
-    """Both sides as values that Python may compare, or None where they cannot be (Q-21)."""
-    if isinstance(left, str) and isinstance(right, str):
-        return left, right
-    if is_number(left) or is_number(right):
-        numbers = as_number(left), as_number(right)
-        if None in numbers:
-            return None
-        both_exact = all(isinstance(number, int) for number in numbers)
-        return numbers if both_exact else (float(numbers[0]), float(numbers[1]))
-    truths = as_truth(left), as_truth(right)
-    return None if None in truths else truths
+def needle(operand, read):
+    """The text to look for: a text, or a number as it would be written; None, which is nowhere, for anything else."""
+    value = read(operand)
+    if type(operand) is nodes.Literal and values.is_number(value):
+        return values.number_text(value)
+    return value if isinstance(value, str) else None
 
 
-def is_number(value):
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def as_number(value):
-    if is_number(value):
-        return value
-    if not isinstance(value, str) or not NUMERIC.fullmatch(value):
-        return None
-    if re.fullmatch("[+-]?[0-9]+", value) and -(2**63) <= int(value) < 2**63:
-        return int(value)
-    number = float(value)
-    return None if number in {float("inf"), float("-inf")} else number
-
-
-def as_truth(value):
-    return (
-        {True: True, False: False, "true": True, "false": False}.get(value) if isinstance(value, bool | str) else None
-    )
+def value_of(operand, person, around):
+    if type(operand) is nodes.Literal:
+        return operand.value
+    if type(operand) in (nodes.Property, nodes.Context):
+        return field(operand, person, around)
+    if type(operand) is nodes.TraitValue:
+        return trait(person, operand.key)
+    return read_reduced(operand, person, around)
 
 
 # --- profiles ---------------------------------------------------------------------------------
@@ -153,38 +234,32 @@ def members(space, as_of):
     ({key: node}) and anonymous ({key: whether anonymous profiles are included}).
     """
     return {
-        key: [profile for profile in sorted(space["profiles"]) if is_member(space, key, profile, as_of)]
+        key: [number for number in sorted(space["profiles"]) if is_member(key, Person(space, number, as_of))]
         for key in space["audiences"]
     }
 
 
-def is_member(space, key, profile, as_of):
-    if not space["profiles"][profile] and not space["anonymous"][key]:
+def is_member(key, person):
+    if not person.space["profiles"][person.profile] and not person.space["anonymous"][key]:
         return False
-    events = [event for event in space["events"] if event["profile"] == profile]
-
-    def read(operand):
-        if type(operand) is nodes.TraitValue:
-            return trait(space, operand.key, profile, events, as_of)
-        return read_reduced(operand, events, as_of)
-
-    return holds(space["audiences"][key], read)
+    return holds(person.space["audiences"][key], person)
 
 
-def trait(space, key, profile, events, as_of):
-    if key in space["traits"]:
-        return read_reduced(space["traits"][key], events, as_of)
-    if key in space["audiences"]:
-        return is_member(space, key, profile, as_of)
+def trait(person, key):
+    if key in person.space["traits"]:
+        return read_reduced(person.space["traits"][key], person)
+    if key in person.space["audiences"]:
+        return is_member(key, person)
     first, *below = [part.replace("\0", ".") for part in key.replace("\\.", "\0").split(".")]
-    value = newest(space["custom"], profile, first, as_of)
+    value = newest(person, first)
     return inside(value, below) if below else value
 
 
-def newest(custom, profile, name, as_of):
+def newest(person, name):
     """The value of a custom trait; None where there is none or it was removed by null."""
-    rows = [row for row in custom if (row["profile"], row["name"]) == (profile, name) and row["timestamp"] <= as_of]
-    rows.sort(key=lambda row: (row["timestamp"], row["received_at"], row["message_id"]))
+    about = person.profile, name
+    rows = [row for row in person.space["custom"] if (row["profile"], row["name"]) == about]
+    rows = sorted((row for row in rows if row["timestamp"] <= person.as_of), key=place)
     return rows[-1]["value"] if rows else None
 
 

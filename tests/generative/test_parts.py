@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from populace import definitions as nodes
+from populace.definitions import Audience, Trait
 from populace.space import archive
 from tests import driving
 from tests.generative import drawing
@@ -99,8 +99,8 @@ def definitions(draw):
     reducers = draw(st.lists(drawing.reducers, min_size=3, max_size=6))
     conditions = draw(st.lists(drawing.leaves(drawing.reducers), min_size=1, max_size=3))
     return {
-        "traits": tuple(nodes.Trait(f"t{number}", node) for number, node in enumerate(reducers)),
-        "audiences": tuple(nodes.Audience(f"a{number}", node) for number, node in enumerate(conditions)),
+        "traits": tuple(Trait(f"t{number}", node) for number, node in enumerate(reducers)),
+        "audiences": tuple(Audience(f"a{number}", node) for number, node in enumerate(conditions)),
     }
 
 

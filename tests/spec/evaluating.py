@@ -1,12 +1,13 @@
 """From definition text and pipe tables to plain Python values: how the spec tests ask the engine."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import polars as pl
 
 from populace import audiences, query, traits
-from populace.definitions import Audience, Trait
+from populace.definitions import Audience, Space, Trait
+from populace.space import people
 from tests.tables import AS_OF, events, table
 
 
@@ -42,18 +43,30 @@ def members_of(
     """The members of several audiences of one run."""
     defined = [Audience(key, query.parse_audience(text)) for key, text in texts.items()]
     computing = [Trait(key, query.parse_trait(text)) for key, text in (computed or {}).items()]
-    needed = traits.reducers([each.query for each in (*computing, *defined)])
-    values = traits.reduce({name: events(rows) for name, rows in (tables or {}).items()}, needed, AS_OF)
-    found = audiences.evaluate(
-        table(profiles),
-        values,
-        traits.compute(values, computing),
-        traits.newest(events(custom), AS_OF) if custom else _no_custom_traits(),
-        defined,
-        traits=computing,
-        include_anonymous=include_anonymous,
-    )
+    streams = {name: events(rows) for name, rows in (tables or {}).items()}
+    newest = traits.newest(events(custom), AS_OF) if custom else _no_custom_traits()
+    found = computed_of(streams, computing, defined, table(profiles), newest, include_anonymous=include_anonymous)
     return {key: found.filter(audience=key)["profile"].to_list() for key in texts}
+
+
+def computed_of(
+    streams: Mapping[str, pl.LazyFrame],
+    computing: Iterable[Trait],
+    defined: Iterable[Audience],
+    population: pl.DataFrame,
+    custom: pl.DataFrame,
+    *,
+    include_anonymous: bool = False,
+) -> pl.DataFrame:
+    """The members of audiences, as a run computes them: values in rounds, then traits, then audiences."""
+    definition = Space(
+        "s", "file:///lake", traits=tuple(computing), audiences=tuple(defined), include_anonymous=include_anonymous
+    )
+    queries = {each.key: each.query for each in definition.computed}
+    batches = traits.rounds(queries.values(), queries)
+    values = people.in_rounds(batches, streams, population, custom, definition, AS_OF)
+    parts = audiences.Parts(population, values, traits.compute(values, computing), custom)
+    return audiences.evaluate(parts, defined, AS_OF, traits=computing, include_anonymous=include_anonymous)
 
 
 def _no_custom_traits() -> pl.DataFrame:

@@ -9,8 +9,9 @@ import polars as pl
 import pytest
 
 from populace import sync
-from populace.definitions import Audience, Count, Delivery, Destination, Event, Exists, Last, Property, Sum, Trait
+from populace.definitions import Audience, Delivery, Destination, Trait
 from populace.destinations.protocol import Outcome
+from populace.nodes import Count, Event, Exists, Last, Property, Sum
 
 CRM = Destination("crm", "webhook")
 TO_CRM = (Delivery("crm"),)

@@ -1,0 +1,65 @@
+"""Where the fields of an event are: in columns of its own, or in what every event has."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from populace.expressions.people import Person
+from populace.expressions.texts import form
+from populace.expressions.values import JSON, MISSING, Value, column
+from populace.nodes import Context, Field, Operand, Property, Reducer, Tally, TraitValue
+from populace.query import fingerprint
+
+PSEUDO = frozenset({"timestamp", "received_at", "event", "source"})  # T-10
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The events of one table, of which each is a row.
+
+    `schema` is (profile, timestamp, received_at, message_id, source, event, `p.<path>`, `c.<path>`, of the latter two
+    also forms that end in `:json`). Events that are compared with a parent have its columns, too, as `parent <name>`,
+    and `inside <fingerprint>` is what a reducer inside where() is for each of them. `computed` are the reducers of
+    traits, whose columns are called as `Person` says.
+    """
+
+    schema: Mapping[str, pl.DataType]
+    computed: Mapping[str, Reducer] = field(default_factory=dict)
+
+    def column(self, of: Field) -> str | None:
+        """The column that holds a field; None where no event has it.
+
+        `timestamp`, `received_at`, `event` and `source` are properties of every event, unless events of the table have
+        a property of their own that is called so.
+        """
+        start = "parent " if isinstance(of, Property) and of.parent else ""
+        name = f"{start}{'p' if isinstance(of, Property) else 'c'}.{of.path}"
+        # A path that ends in `:json` is stored as JSON always: its bare name is the JSON form of another path.
+        spelled = (name + JSON,) if name.endswith(JSON) else (name, name + JSON)
+        pseudo = (start + of.path,) if isinstance(of, Property) and of.path in PSEUDO else ()
+        return next((each for each in (*spelled, *pseudo) if each in self.schema), None)
+
+    def read(self, operand: Operand) -> Value:
+        """What an operand inside where() is for the event at hand."""
+        if isinstance(operand, Reducer):
+            return self._inside(operand)
+        if isinstance(operand, TraitValue):
+            return Person(self.schema, self.computed).read(operand)
+        assert isinstance(operand, Property | Context), "a literal is no column"
+        return self.value(operand)
+
+    def _inside(self, reducer: Reducer) -> Value:
+        name = f"inside {fingerprint(reducer)}"
+        name = name if name in self.schema else name + JSON
+        return column(name, self.schema[name], null_is_zero=isinstance(reducer, Tally))
+
+    def value(self, of: Field) -> Value:
+        """A field of the event at hand."""
+        name = self.column(of)
+        return MISSING if name is None else column(name, self.schema[name])
+
+    def form(self, of: Field) -> pl.Expr:
+        """A field of the event at hand as text to count and to list, null where it has none."""
+        name = self.column(of)
+        return pl.lit(None, dtype=pl.String) if name is None else form(name, self.schema[name], JSON)

@@ -1,0 +1,23 @@
+"""What the language says and the engine cannot compute yet, each by its name. Nothing is ignored."""
+
+from populace.nodes import Entity, Mode, Operand, Property, Quantified, Query
+from populace.nodes import walk as every_node
+from populace.query.names import ANY_ELEMENT
+
+
+def not_computed(node: Query | Operand) -> str | None:
+    """Why the engine cannot compute a query yet, by the first thing in it that it cannot; None if it can."""
+    return next((reason for each in every_node(node) if (reason := _reason(each))), None)
+
+
+def _reason(node: object) -> str | None:
+    match node:
+        case Entity():
+            return "entity() needs linked tables, which Populace does not have"
+        case Quantified():
+            return "ANY and ALL belong to account audiences, which are not computed yet"
+        case Property(path) if ANY_ELEMENT in path.split("."):
+            return "$ (any element of an array) is not computed yet"
+        case Mode(cast="array"):
+            return "mode() of whole arrays (as array) is not computed yet"
+    return None

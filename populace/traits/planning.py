@@ -1,0 +1,180 @@
+"""What has to be read and computed: reducers, each once, by the event table that they need."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import timedelta
+from typing import Any
+
+from populace.nodes import (
+    Between,
+    Context,
+    Event,
+    First,
+    Last,
+    Property,
+    Query,
+    Reducer,
+    TraitValue,
+    Where,
+    Within,
+    walk,
+)
+from populace.query import fingerprint, print_query
+
+ORDER = ("timestamp", "received_at", "message_id")  # E-27
+
+Reducers = Mapping[str, Reducer]  # by fingerprint
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What the reducers read of one event table.
+
+    `window` reaches back from `as_of` and holds every event that can matter; None means ever. `ordered` says
+    whether `received_at` and `message_id` are read, `timestamp` always is.
+    """
+
+    properties: frozenset[str] = frozenset()
+    contexts: frozenset[str] = frozenset()
+    window: timedelta | None = None
+    ordered: bool = False
+
+    def __or__(self, other: "Needs") -> "Needs":
+        """What either of them reads."""
+        return Needs(
+            self.properties | other.properties,
+            self.contexts | other.contexts,
+            None if self.window is None or other.window is None else max(self.window, other.window),
+            self.ordered or other.ordered,
+        )
+
+
+def reducers(queries: Iterable[Query]) -> tuple[Reducer, ...]:
+    """The distinct reducers of some queries, in the order they are first written; not those inside where().
+
+    Distinct by fingerprint, not by `==`, for which `Literal(1)` and `Literal(1.0)` are the same.
+    """
+    found = (node for query in queries for node in _outermost(query) if isinstance(node, Reducer))
+    return tuple({fingerprint(reducer): reducer for reducer in found}.values())
+
+
+def inside(stream: Event) -> tuple[Reducer, ...]:
+    """The distinct reducers inside where() of a stream: each has a value for every event of it (A-50)."""
+    return reducers(each.condition for each in stream.filters if isinstance(each, Where))
+
+
+def refers(stream: Event) -> bool:
+    """Whether where() of a stream reads traits of the person."""
+    conditions = [each.condition for each in stream.filters if isinstance(each, Where)]
+    return any(isinstance(node, TraitValue) for each in conditions for node in _outermost(each))
+
+
+def references(reducer: Reducer) -> set[str]:
+    """The keys of trait() inside where(), at whatever depth."""
+    return {node.key for node in walk(reducer) if isinstance(node, TraitValue)}
+
+
+def _outermost(node: Any) -> Iterator[Any]:
+    """The node and every node below it, except what is inside reducers."""
+    yield node
+    if isinstance(node, Reducer) or not is_dataclass(node):
+        return
+    for each in fields(node):
+        value = getattr(node, each.name)
+        for child in value if isinstance(value, tuple) else (value,):
+            yield from _outermost(child)
+
+
+# --- event tables -------------------------------------------------------------------------------------
+
+
+def requirements(queries: Iterable[Query]) -> dict[str, Needs]:
+    """What has to be read to compute some queries, by event name.
+
+    Parameters
+    ----------
+    queries
+        Of traits and audiences, or reducers alone.
+
+    Returns
+    -------
+    One entry per event table. A query without events, such as one on custom traits, needs none.
+    """
+    found: dict[str, Needs] = {}
+    for reducer in reducers(queries):
+        for name, needs in _needs(reducer, None):
+            found[name] = found[name] | needs if name in found else needs
+    return found
+
+
+def explain(queries: Iterable[Query]) -> dict[str, list[str]]:
+    """Which reducers are computed in the scan of which event table, as text.
+
+    One key is one scan; N definitions on one event are one scan. What is compared with each event of another table is
+    listed below its own.
+    """
+    found: dict[str, dict[str, None]] = {}
+    waiting = list(reducers(queries))
+    for reducer in waiting:
+        found.setdefault(stream_of(reducer).name, {})[print_query(reducer)] = None
+        waiting += inside(stream_of(reducer))
+    return {name: list(texts) for name, texts in found.items()}
+
+
+def by_event(found: Iterable[Reducer]) -> dict[str, dict[str, Reducer]]:
+    """Reducers by the table that they are computed from."""
+    groups: dict[str, dict[str, Reducer]] = {}
+    for reducer in found:
+        groups.setdefault(stream_of(reducer).name, {})[fingerprint(reducer)] = reducer
+    return groups
+
+
+def stream_of(reducer: Reducer) -> Event:
+    """The events that a reducer is about."""
+    assert isinstance(reducer.stream, Event), "definitions with entity() are refused before"
+    return reducer.stream
+
+
+def window_of(found: Iterable[Reducer]) -> timedelta | None:
+    """How far some reducers look back at their own events; None is for ever."""
+    windows = [_window(stream_of(reducer)) for reducer in found]
+    known = [window for window in windows if window is not None]
+    return max(known) if len(known) == len(windows) else None
+
+
+def _window(stream: Event) -> timedelta | None:
+    # Filters are ANDed, so the narrowest of several windows is the one that counts (Q-19).
+    lengths = [each.duration.length for each in stream.filters if isinstance(each, Within) and not each.parent]
+    lengths += [each.longest for each in stream.filters if isinstance(each, Between) and not each.parent]
+    return min(lengths, default=None)
+
+
+def _needs(reducer: Reducer, parent: timedelta | None) -> Iterator[tuple[str, Needs]]:
+    """What a reducer reads, table by table; `parent` is how far back the events go that its own come after."""
+    stream, below = stream_of(reducer), inside(stream_of(reducer))
+    windows = [_window(stream), parent if after_parent(stream) else None]
+    window = min((each for each in windows if each is not None), default=None)
+    own = [node for node in _own(reducer) if not (isinstance(node, Property) and node.parent)]
+    asked = [node for each in below for node in _own(each) if isinstance(node, Property) and node.parent]
+    yield (
+        stream.name,
+        Needs(
+            properties=frozenset(node.path for node in (*own, *asked) if isinstance(node, Property)),
+            contexts=frozenset(node.path for node in own if isinstance(node, Context)),
+            window=window,
+            ordered=isinstance(reducer, First | Last) or bool(below) or after_parent(stream),
+        ),
+    )
+    for each in below:
+        yield from _needs(each, window)
+
+
+def _own(reducer: Reducer) -> Iterator[Any]:
+    """The nodes of a reducer, without those inside the reducers of its where()."""
+    yield from _outermost(reducer.stream)
+    yield getattr(reducer, "of", None)
+
+
+def after_parent(stream: Event) -> bool:
+    """Whether only events after the parent's are looked at."""
+    return any(isinstance(each, Within | Between) and each.parent for each in stream.filters)

@@ -1,0 +1,203 @@
+"""Reducers beyond counting and summing, and the streams that they look at."""
+
+import pytest
+
+from populace import query, traits
+from tests.spec.evaluating import members, trait_values
+from tests.tables import AS_OF, events
+
+MIXED = """
+    profile | timestamp | p.x:json
+    1       | d-3       | "10"
+    1       | d-2       | "9"
+    1       | d-1       | 11
+    2       | d-1       | "many"
+    2       | d-1       | [12]
+    2       | d-1       | true
+"""
+
+
+def of_e(call, rows):
+    return trait_values(f"event('E').{call}", rows)
+
+
+# --- numbers ----------------------------------------------------------------------------------------
+
+
+def test_average_divides_by_the_number_of_numbers():
+    rows = "profile|timestamp|p.x\n1|d-3|1\n1|d-2|2\n1|d-2|\n1|d-1|6\n2|d-1|\n"
+    assert of_e("avg(property('x'))", rows) == {1: 3.0}
+    assert of_e("avg(property('x'))", MIXED) == {1: 10.0}
+
+
+def test_w15_the_greatest_is_a_number_unless_it_is_asked_for_as_text():
+    assert of_e("max(property('x'))", MIXED) == {1: 11.0}
+    assert of_e("max(property('x') as number)", MIXED) == {1: 11.0}
+    assert of_e("max(property('x') as string)", MIXED) == {1: "9", 2: "true"}
+
+
+def test_the_least_is_a_number_unless_it_is_asked_for_as_text():
+    assert of_e("min(property('x'))", MIXED) == {1: 9.0}
+    assert of_e("min(property('x') as string)", MIXED) == {1: "10", 2: "many"}
+
+
+def test_the_least_and_greatest_of_whole_numbers_are_exact():
+    rows = "profile|timestamp|p.x\n1|d-2|9007199254740993\n1|d-1|-9007199254740993\n"
+    assert of_e("max(property('x'))", rows) == {1: 9007199254740993}
+    assert of_e("min(property('x'))", rows) == {1: -9007199254740993}
+
+
+def test_numbers_as_text_are_written_as_in_json():
+    assert of_e("max(property('x') as string)", "profile|timestamp|p.x\n1|d-2|10.0\n1|d-1|1.5\n") == {1: "10"}
+
+
+def test_nothing_to_reduce_is_no_trait():
+    rows = "profile|timestamp|p.x\n1|d-1|\n"
+    for call in ("avg(property('x'))", "max(property('x'))", "min(property('y') as string)", "mode(property('x'), 1)"):
+        assert of_e(call, rows) == {}
+    assert of_e("unique(property('x'))", rows) == of_e("unique(property('x')).count()", rows) == {}
+
+
+# --- first ------------------------------------------------------------------------------------------
+
+
+def test_e27_first_is_the_oldest_that_has_the_property():
+    rows = """
+        profile | timestamp | received_at | message_id | p.x
+        1       | d-3       | d-3         | m0         |
+        1       | d-2       | d-1         | m1         | later
+        1       | d-2       | d-2         | m9         | first
+        1       | d-1       | d-1         | m2         | last
+    """
+    assert of_e("first(property('x'))", rows) == {1: "first"}
+    assert of_e("last(property('x'))", rows) == {1: "last"}
+
+
+def test_n70_first_and_last_take_context():
+    rows = "profile|timestamp|c.campaign.source\n1|d-2|ads\n1|d-1|mail\n"
+    assert of_e("first(context('campaign.source'))", rows) == {1: "ads"}
+
+
+# --- values apart -----------------------------------------------------------------------------------
+
+CATEGORIES = "profile|timestamp|p.c\n1|d-4|b\n1|d-3|a\n1|d-2|b\n1|d-1|a\n2|d-2|a\n2|d-1|b\n"
+
+
+def test_w13_of_the_most_frequent_values_it_is_the_first_by_the_alphabet():
+    assert of_e("mode(property('c'), 2)", CATEGORIES) == {1: "a"}
+
+
+def test_w14_a_value_must_have_been_seen_often_enough():
+    assert of_e("mode(property('c'), 3)", CATEGORIES) == {}
+    assert of_e("mode(property('c'), 1)", CATEGORIES) == {1: "a", 2: "a"}
+
+
+def test_values_are_counted_as_text():
+    rows = 'profile|timestamp|p.x:json\n1|d-3|1\n1|d-2|"1"\n1|d-2|1.5\n1|d-1|true\n1|d-1|{"a":1}\n'
+    assert of_e("mode(property('x'), 2)", rows) == {1: "1"}
+    assert of_e("mode(property('x') as number, 2)", rows) == {1: "1"}
+    assert of_e("unique(property('x'))", rows) == {1: ["1", "1.5", "true"]}
+
+
+def test_w16_unique_values_are_sorted_and_counted():
+    rows = "profile|timestamp|p.sku\n1|d-3|B\n1|d-2|A\n1|d-1|B\n2|d-1|\n"
+    assert of_e("unique(property('sku'))", rows) == {1: ["A", "B"]}
+    assert of_e("unique(property('sku')).count()", rows) == {1: 2}
+
+
+def test_numbers_in_a_list_are_sorted_as_text():
+    assert of_e("unique(property('x'))", "profile|timestamp|p.x\n1|d-2|9\n1|d-1|10\n") == {1: ["10", "9"]}
+
+
+def test_t15_a_list_is_cut_and_its_count_is_not():
+    rows = "profile|timestamp|p.x\n" + "".join(f"1|d-1|{number}\n" for number in range(10_001))
+    assert len(of_e("unique(property('x'))", rows)[1]) == 10_000
+    assert of_e("unique(property('x')).count()", rows) == {1: 10_001}
+
+
+def test_unique_counts_read_zero_where_nothing_matches():
+    text = "event('E').unique(property('never')).count() = 0"
+    assert members(text, {"E": CATEGORIES}) == [1]
+    assert members("event('E').avg(property('never')) <= 0", {"E": CATEGORIES}) == []
+
+
+def test_reducers_of_one_stream_and_field_do_not_mix_with_others():
+    rows = "profile|timestamp|p.c|p.n\n1|d-9|x|1\n1|d-1|y|2\n2|d-9|x|1\n"
+    texts = [
+        "event('E').within(2 days).unique(property('c'))",
+        "event('E').unique(property('c'))",
+        "event('E').unique(property('n')).count()",
+        "event('E').within(2 days).mode(property('c'), 1)",
+        "event('E').where(property('n') = 1).count()",
+    ]
+    needed = traits.reducers(map(query.parse_trait, texts))
+    found = traits.reduce({"E": events(rows)}, needed, AS_OF).sort("profile")
+    assert found.drop("profile").rows() == [(["y"], ["x", "y"], 2, "y", 1), (None, ["x"], 1, None, 1)]
+
+
+# --- pseudo-properties ------------------------------------------------------------------------------
+
+
+def test_t10_every_event_has_a_time_a_name_and_a_source():
+    rows = "profile|timestamp|received_at|source\n1|d-2|d-1|web\n1|d-1|d-0.5|app\n"
+    assert of_e("first(property('timestamp'))", rows) == {1: "2024-03-29T12:00:00.000Z"}
+    assert of_e("last(property('received_at'))", rows) == {1: "2024-03-31T00:00:00.000Z"}
+    assert of_e("last(property('source'))", rows) == {1: "app"}
+    assert of_e("mode(property('event'), 2)", rows) == {1: "E"}
+    assert of_e("where(property('timestamp') < '2024-03-30').count()", rows) == {1: 1}
+    assert of_e("where(property('timestamp').after_date(2024-03-30)).count()", rows) == {1: 1}
+
+
+def test_t10_a_property_of_the_event_goes_first():
+    rows = "profile|timestamp|p.source\n1|d-2|ads\n1|d-1|\n"
+    assert of_e("last(property('source'))", rows) == {1: "ads"}
+    assert of_e("where(property('source').absent()).count()", rows) == {1: 1}
+
+
+# --- streams ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("moment", "expected"), [("d-10", 1), ("d-7", 1), ("d-8", 1), ("d-6.9", 0), ("d-10.1", 0)])
+def test_q23_between_has_both_ends(moment, expected):
+    rows = {"E": f"profile|timestamp\n1|{moment}\n"}
+    assert members(f"event('E').between(7 days, 10 days).count() = {expected}", rows) == [1]
+    assert members(f"event('E').between(10 days, 7 days).count() = {expected}", rows) == [1]
+
+
+def test_w4_and_w5_lapsing():
+    text = "event('V').between(30 days, 90 days).count() >= 1"
+    assert members(text, {"V": "profile|timestamp\n1|d-40\n"}) == [1]
+    both = f"{text} AND event('V').within(30 days).count() = 0"
+    assert members(both, {"V": "profile|timestamp\n1|d-40\n1|d-3\n"}) == []
+
+
+def test_n31_events_of_some_sources_are_left_out():
+    rows = "profile|timestamp|source\n1|d-3|web\n1|d-2|test\n1|d-1|app\n"
+    assert of_e("sources(exclude: 'test', 'qa').count()", rows) == {1: 2}
+    assert of_e("sources({exclude: ['test', 'web', 'app']}).count()", rows) == {}
+
+
+SESSION = """
+    profile | timestamp           | p.x
+    1       | 2024-03-31T10:00:00 | 1
+    1       | 2024-03-31T10:20:00 | 2
+    1       | 2024-03-31T11:30:00 | 4
+    2       | 2024-03-31T10:00:00 | 1
+    2       | 2024-03-31T10:30:00 | 2
+    2       | 2024-03-31T11:00:00 | 4
+"""
+
+
+def test_w22_the_newest_session():
+    assert of_e("expires_after(1800 seconds).count()", SESSION) == {1: 1, 2: 3}
+    assert of_e("expires_after(1800 seconds).sum(property('x'))", SESSION) == {1: 4.0, 2: 7.0}
+    assert of_e("expires_after(2 hours).first(property('x'))", SESSION) == {1: 1, 2: 1}
+
+
+def test_t21_a_session_is_of_the_events_that_all_filters_keep():
+    assert of_e("expires_after(1 hour).where(property('x') != 2).count()", SESSION) == {1: 1, 2: 2}
+    assert of_e("where(property('x') < 4).expires_after(1800 seconds).count()", SESSION) == {1: 2, 2: 2}
+
+
+def test_t21_a_session_outlives_its_gap():
+    assert of_e("expires_after(1 hour).count()", "profile|timestamp\n1|d-20\n1|d-9\n") == {1: 1}
