@@ -55,6 +55,13 @@ def read_file(file: Path) -> Document:
     return document
 
 
+def _remedy(file: Path, line: int) -> str:
+    """What most often is wrong with a query that holds a colon."""
+    written = file.read_text(encoding="utf-8").splitlines()[line - 1 : line]
+    is_query = any(each.lstrip().startswith("query:") for each in written)
+    return "; write `query: |` and the query below it, further in" if is_query else ""
+
+
 def _read_file(file: Path, document: Document) -> None:
     try:
         with file.open(encoding="utf-8") as text:
@@ -62,7 +69,7 @@ def _read_file(file: Path, document: Document) -> None:
     except yaml.MarkedYAMLError as cause:
         mark = cause.problem_mark or cause.context_mark
         line = mark.line + 1 if mark else 1
-        document.problems.append(f"{file}:{line}: not valid YAML: {cause.problem}")
+        document.problems.append(f"{file}:{line}: not valid YAML: {cause.problem}{_remedy(file, line)}")
         return
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as cause:
         document.problems.append(f"{file}:1: cannot be read: {str(cause).splitlines()[0]}")

@@ -134,6 +134,7 @@ class AudienceShape(Shape):
     name: str = ""
     description: str = ""
     include_anonymous: bool | None = None
+    wait_for_window: bool = False
     destinations: Deliveries = []
 
 
@@ -152,5 +153,5 @@ NESTED = {"identifiers": IdentifierShape, "forbidden": ForbiddenShape, "storage"
 # Keys that the design names and that a later version brings: refused by name, never ignored.
 LATER = {
     "retention", "silent_after", "for_each", "max", "sql", "level", "expire",
-    "wait_for_window", "brake", "identifiers", "limits", "reassert_every",
+    "brake", "identifiers", "limits", "reassert_every",
 }  # fmt: skip

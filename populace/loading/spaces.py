@@ -18,7 +18,7 @@ from populace.errors import DefinitionError, UsageError
 from populace.loading import checks, identities, shapes
 from populace.loading.checks import meant
 from populace.loading.documents import Document, Keys, read, read_file
-from populace.nodes import Query
+from populace.nodes import Condition, Query
 
 FILES = ("space", "sources", "identity", "traits", "audiences", "destinations")
 VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
@@ -166,7 +166,16 @@ class _Loader:
         at = self.documents["audiences"].place((key,))
         if condition is None:
             return None
+        if shape.wait_for_window:
+            condition = self._waiting(key, condition)
         return Audience(key, condition, shape.name, shape.description, shape.include_anonymous, deliveries, at)
+
+    def _waiting(self, key: str, condition: Condition) -> Condition:
+        found = query.waiting(condition)
+        if found == condition:
+            problem = f"'{key}' has no event that follows another within a time; leave `wait_for_window` out"
+            self.documents["audiences"].report((key, "wait_for_window"), problem)
+        return found
 
     def _query(self, name: str, key: str, text: str, parse: Callable[[str], Q]) -> Q | None:
         try:

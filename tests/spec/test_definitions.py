@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from populace import query
 from populace.definitions import BUILT_IN, Delivery, Forbidden, Identifier, Limit
 from populace.destinations import ADAPTERS
 from tests.definition_files import COUNT, HOOK, SOME, WAREHOUSE, prod
@@ -251,6 +252,28 @@ def test_archive_and_lake_do_not_lie_within_each_other(problems):
     assert found == ["sources.yaml:1: 'web': archive and lake lie within each other; give each a folder of its own"]
 
 
+WAITING = """a:
+  query: |
+    event('A').where(event('B').within(parent: 1 day).count() = 0).count() >= 1
+  wait_for_window: true
+"""
+
+
+def test_a_query_with_a_colon_is_written_below(problems):
+    (found,) = problems({"dev/audiences.yaml": WAITING.replace("|\n   ", "")})
+    assert found.startswith("audiences.yaml:2: not valid YAML: ")
+    assert found.endswith("; write `query: |` and the query below it, further in")
+
+
+def test_a53_an_audience_may_wait(load, problems):
+    (audience,) = load({"dev/audiences.yaml": WAITING}).audiences
+    assert ".between(1 day, 36500 days)" in query.print_query(audience.query)
+    plain = WAITING.replace(".where(event('B').within(parent: 1 day).count() = 0)", "")
+    assert problems({"dev/audiences.yaml": plain}) == [
+        "audiences.yaml:4: 'a' has no event that follows another within a time; leave `wait_for_window` out"
+    ]
+
+
 # --- forms of a file ------------------------------------------------------------------------
 
 
@@ -342,7 +365,7 @@ def test_a_destination_is_named_alone_or_with_its_form(load):
         ("sources", "w: {archive: 's3://a', silent_after: 1 days}", "silent_after"),
         *(("traits", f't: {{query: "{COUNT}", {key}: x}}', key) for key in ("for_each", "max", "level", "expire")),
         ("traits", "t: {sql: {connection: w}}", "sql"),
-        *(("audiences", f'a: {{query: "{SOME}", {key}: x}}', key) for key in ("level", "wait_for_window")),
+        ("audiences", f'a: {{query: "{SOME}", level: x}}', "level"),
         *(
             ("destinations", f"w: {{kind: warehouse, url: 'sqlite:w', {key}: x}}", key)
             for key in ("brake", "identifiers", "limits", "reassert_every")

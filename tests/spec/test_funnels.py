@@ -33,6 +33,27 @@ def test_a51_every_parent_counts_on_its_own(added, ordered, expected):
     assert members(ABANDONED, moments(added, ordered)) == expected
 
 
+@pytest.mark.parametrize(("added", "ordered"), [(["d-0.1"], []), (["d-3", "d-0.5"], ["d-2.9"])])
+def test_w9_a_funnel_may_wait_until_its_window_is_over(added, ordered):
+    waiting = query.print_query(query.waiting(query.parse_audience(ABANDONED)))
+    assert members(ABANDONED, moments(added, ordered)) == [1]
+    assert members(waiting, moments(added, ordered)) == []
+    assert members(waiting, moments(["d-1"], ordered)) == [1]
+
+
+def test_a53_each_parent_waits_for_its_own_window():
+    followed = "event('B').where(event('C').within(parent: 2 days).count() = 0).between(parent: 3 hours, 1 hour)"
+    found = query.waiting(query.parse_trait(f"event('A').where({followed}.count() >= 1).count()"))
+    waits = f"{followed}.between(2 days, 36500 days)"
+    expected = f"event('A').where({waits}.count() >= 1).between(3 hours, 36500 days).count()"
+    assert found == query.parse_trait(expected)
+
+
+def test_what_has_no_window_of_a_parent_does_not_wait():
+    for text in (FOLLOWED.replace("within(parent: 1 day)", "within(1 day)"), "event('A').within(1 day).count() >= 1"):
+        assert query.waiting(query.parse_audience(text)) == query.parse_audience(text)
+
+
 def test_a52_and_then_did():
     assert members(FOLLOWED, moments(["d-3", "d-2"], ["d-2.9"])) == [1]
     assert members(FOLLOWED, moments(["d-3"], ["d-3.1"])) == []

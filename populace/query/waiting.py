@@ -1,0 +1,59 @@
+"""Funnels that wait: an event counts only once the time in which another may follow it is over (A-53)."""
+
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, TypeVar
+
+from populace.nodes import Between, Duration, Event, Reducer, Where, Within
+
+Node = TypeVar("Node")
+EVER = Duration(36_500, "days")  # the longest window there is
+
+
+def waiting(node: Node) -> Node:
+    """The query with each parent left out whose windows are still open at `as_of`.
+
+    It says so in the language itself: to `event('Added').where(… within(parent: 1 day) …)` it adds
+    `.between(1 day, 36500 days)`.
+    """
+    below: Any = _mapped(node)
+    if not isinstance(below, Event):
+        return below
+    lengths = sorted(_windows(below), key=lambda each: each.length)
+    closed = (Between(lengths[-1], EVER),) if lengths else ()
+    return replace(below, filters=(*below.filters, *closed))  # type: ignore[return-value]
+
+
+def _mapped(node: Any) -> Any:
+    """The node, with every node below it waiting."""
+    if isinstance(node, tuple):
+        return tuple(map(waiting, node))
+    if not is_dataclass(node) or isinstance(node, type):
+        return node
+    return replace(node, **{each.name: waiting(getattr(node, each.name)) for each in fields(node)})
+
+
+def _windows(parent: Event) -> Iterator[Duration]:
+    """How long after the parent the events inside its where() may come."""
+    for each in parent.filters:
+        if isinstance(each, Where):
+            yield from _inside(each.condition)
+
+
+def _inside(node: Any) -> Iterator[Duration]:
+    if isinstance(node, Reducer):
+        yield from _after(node.stream.filters)
+    elif isinstance(node, tuple):
+        for each in node:
+            yield from _inside(each)
+    elif is_dataclass(node):
+        for each in fields(node):
+            yield from _inside(getattr(node, each.name))
+
+
+def _after(filters: tuple[Any, ...]) -> Iterator[Duration]:
+    for each in filters:
+        if isinstance(each, Within) and each.parent:
+            yield each.duration
+        if isinstance(each, Between) and each.parent:
+            yield max(each.first, each.second, key=lambda duration: duration.length)
