@@ -7,7 +7,7 @@ from typing import Any
 from populace import destinations as adapters
 from populace.definitions import Destination, Space
 from populace.loading.documents import Document
-from populace.nodes import TraitValue, walk
+from populace.nodes import Between, TraitValue, walk
 
 Documents = dict[str, Document]
 
@@ -109,7 +109,19 @@ def warnings(space: Space) -> tuple[str, ...]:
             close = get_close_matches(key, keys, n=1)
             hint = f"; did you mean '{close[0]}'?" if close else ""
             found.append(f"{each.at}: '{each.key}' reads '{key}', which must be a custom trait{hint}")
+        found += [f"{each.at}: '{each.key}' {told}" for told in _swapped(each.query)]
     return (*found, *_shared_archives(space))
+
+
+def _swapped(node: Any) -> list[str]:
+    """Windows whose two lengths are read in the other order (Q-23)."""
+    windows = (each for each in walk(node) if isinstance(each, Between) and each.first.length > each.second.length)
+    return [f"has a between() with its longer time first: it means {_window(each)}" for each in windows]
+
+
+def _window(each: Between) -> str:
+    parent = "parent: " if each.parent else ""
+    return f"between({parent}{each.second.amount} {each.second.unit}, {each.first.amount} {each.first.unit})"
 
 
 def references(node: Any) -> set[str]:

@@ -6,6 +6,7 @@ values true or false; after that only AND and OR follow.
 """
 
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import Any
 from typing import Literal as OneOfThese
 
@@ -76,7 +77,9 @@ def called(call: Any) -> Token:
 def _meant(name: str) -> str:
     if name.upper() in KEYWORDS:
         return f"; write {name.upper()} in capitals"
-    return f"; write {name.lower()}() in small letters" if name.lower() in CALLS else ""
+    if name.lower() in CALLS:
+        return f"; write {name.lower()}() in small letters"
+    return "".join(f"; did you mean {each}()?" for each in get_close_matches(name, sorted(CALLS), n=1))
 
 
 # --- where a call may stand -------------------------------------------------------------------

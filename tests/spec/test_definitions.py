@@ -39,7 +39,7 @@ def test_one_mistake_in_a_definition_does_not_hide_another(problems):
     assert problems({"dev/audiences.yaml": text}) == [
         "audiences.yaml:2: unknown key 'nam'; did you mean 'name'?",
         "audiences.yaml:3: 'a.include_anonymous': input should be a valid boolean",
-        "audiences.yaml:4: 'a': column 12: there is no cuont()",
+        "audiences.yaml:4: 'a': column 12: there is no cuont(); did you mean count()?",
         "audiences.yaml:5: 'a': no destination 'nowhere'",
     ]
 
@@ -224,7 +224,7 @@ def test_a_destination_that_is_wrong_does_not_hide_who_names_it(problems, destin
 def test_a_wrong_query_is_told_by_its_own_line(problems, text, line):
     (problem,) = problems({"dev/audiences.yaml": text})
     assert problem.startswith(f"audiences.yaml:{line}: 'a': column ")
-    assert problem.endswith("there is no cuont()")
+    assert problem.endswith("there is no cuont(); did you mean count()?")
 
 
 def test_a_wrong_query_in_a_folder_is_told_by_its_file(problems):
@@ -383,6 +383,13 @@ def test_what_is_not_available_yet_is_refused_by_name(problems, file, text, key)
 def test_every_identifier_type_of_the_reference_is_known(load, id_type):
     text = f"identifiers:\n  {id_type}: {{}}\n" + "  app_id: {}\n"  # group_id alone names nobody
     assert id_type in [each.id_type for each in load({"dev/identity.yaml": text}).identity.identifiers]
+
+
+def test_between_in_the_wrong_order_is_warned_of(load):
+    swapped = "event('E').between(10 days, 7 days).count() >= 1"
+    (warning,) = load({"dev/audiences.yaml": f'a: {{query: "{swapped}"}}\n'}).warnings
+    assert warning.endswith("'a' has a between() with its longer time first: it means between(7 days, 10 days)")
+    assert load({"dev/audiences.yaml": f'a: {{query: "{swapped.replace("10", "1")}"}}\n'}).warnings == ()
 
 
 def test_q28_an_unknown_trait_is_legal_and_warned_of_with_the_nearest_spelling(load):
