@@ -129,7 +129,7 @@ def _computed(folder: Path, traits_of: dict[str, str], audiences_of: dict[str, s
     custom = pl.DataFrame(schema={"profile": pl.UInt32, "name": pl.String, "value": pl.String})
     queries = {each.key: each.query for each in definition.computed}
     batches = traits.rounds(queries.values(), queries)
-    values = people.in_rounds(batches, streams(folder), population, custom, definition, AS_OF)
+    values = people.in_rounds(batches, streams(folder), lambda: (population, custom), definition, AS_OF)
     table = traits.compute(values, computing)
     parts = audiences.Parts(population, values, table, custom)
     found = audiences.evaluate(parts, defined, AS_OF, traits=computing, include_anonymous=True)

@@ -1,8 +1,9 @@
 """What definitions give for people: the people of a run, or those of a resolution that is only tried."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
+from functools import partial
 from itertools import chain
 
 import polars as pl
@@ -16,6 +17,7 @@ from populace.lake import runs, tables
 from populace.nodes import Reducer
 from populace.space.opening import OpenSpace
 
+About = Callable[[], tuple[pl.DataFrame, pl.DataFrame]]
 KNOWN_IDS = ("user_id", "email", "android.idfa", "ios.idfa")  # A-73
 
 
@@ -58,14 +60,13 @@ def reduced(
     batches = traits.rounds(queries, {each.key: each.query for each in space.definition.computed})
     profiles = numbered(people.profiles)
     streams = _streams(space, entries, by_number(people.sightings.lazy(), profiles.lazy()), chain(*batches), as_of)
-    return profiles, in_rounds(batches, streams, *_about(people), space.definition, as_of)
+    return profiles, in_rounds(batches, streams, partial(_about, people), space.definition, as_of)
 
 
 def in_rounds(
     batches: Iterable[Sequence[Reducer]],
     streams: Mapping[str, pl.LazyFrame],
-    population: pl.DataFrame,
-    custom: pl.DataFrame,
+    about: About,
     definition: Space,
     as_of: datetime,
 ) -> pl.DataFrame:
@@ -77,8 +78,8 @@ def in_rounds(
         From `traits.rounds`.
     streams
         See `traits.reduce`.
-    population, custom
-        See `audiences.Parts`.
+    about
+        Gives everybody and their custom traits, see `audiences.Parts`, if they are needed.
     definition
         The traits and audiences that may be referred to.
     """
@@ -88,21 +89,15 @@ def in_rounds(
     )
     for batch in batches:
         keys = {key for each in batch for key in traits.references(each)}
-        known = _known(population, custom, values, keys, definition, as_of) if keys else None
+        known = _known(about, values, keys, definition, as_of) if keys else None
         found = traits.reduce(streams, batch, as_of, known, computing)
         values = values.join(found, on="profile", how="full", coalesce=True) if values.width > 1 else found
     return values
 
 
-def _known(
-    population: pl.DataFrame,
-    custom: pl.DataFrame,
-    values: pl.DataFrame,
-    keys: set[str],
-    definition: Space,
-    as_of: datetime,
-) -> pl.DataFrame:
+def _known(about: About, values: pl.DataFrame, keys: set[str], definition: Space, as_of: datetime) -> pl.DataFrame:
     """What trait() of some keys reads, from the values that there are already."""
+    population, custom = about()
     ready = tuple(each for each in definition.traits if traits.column(values, each.query) in values.columns)
     return audiences.known(
         audiences.Parts(population, values, traits.compute(values, ready), custom),

@@ -64,7 +64,7 @@ def computed_of(
     )
     queries = {each.key: each.query for each in definition.computed}
     batches = traits.rounds(queries.values(), queries)
-    values = people.in_rounds(batches, streams, population, custom, definition, AS_OF)
+    values = people.in_rounds(batches, streams, lambda: (population, custom), definition, AS_OF)
     parts = audiences.Parts(population, values, traits.compute(values, computing), custom)
     return audiences.evaluate(parts, defined, AS_OF, traits=computing, include_anonymous=include_anonymous)
 
