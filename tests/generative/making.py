@@ -105,7 +105,9 @@ SOURCES = ["web", "app"]
 
 def events(chance, names=("E", "E", "F"), most=10):
     """Events of few profiles, many of them at the same instant; message ids are unique and in no order."""
-    moments = [chance.choice(MOMENTS) for _ in range(chance.randint(1, 4))]
+    # Half of the time events are whole hours apart, so that one is at the very end of another's window.
+    pool = chance.choice([MOMENTS, [AS_OF - edge for edge in EDGES]])
+    moments = [chance.choice(pool) for _ in range(chance.randint(1, 4))]
     count = chance.randint(0, most)
     own = {name for name in PSEUDO if chance.random() < 0.15}
     without = dict.fromkeys(set(PSEUDO) - own)
