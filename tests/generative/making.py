@@ -301,6 +301,10 @@ child_windows = either(
     built(nodes.Within, lengths, just(OF_PARENT)),
     built(nodes.Between, lengths, lengths, just(OF_PARENT)),
 )
+# As long as events are often apart, see EDGES.
+hours = built(nodes.Duration, of([1, 1, 2, 24]), just("hours"))
+within_hours = built(nodes.Within, hours, just(OF_PARENT))
+between_hours = built(nodes.Between, hours, hours, just(OF_PARENT))
 fields_or_traits = either(event_fields, trait_values)
 beside_traits = either(comparisons(event_fields, others=trait_values), leaves(fields_or_traits))
 beside_parents = either(comparisons(event_fields, others=parent_fields), leaves(either(event_fields, parent_fields)))
@@ -320,6 +324,12 @@ def following(inner=beside_parents):
     compared = built(nodes.Compare, built(nodes.Count, kept), of(OPERATORS), number)
     others = [built(kind, kept, event_fields) for kind in (nodes.Sum, nodes.Last, nodes.First, nodes.UniqueCount)]
     return either(compared, compared, comparisons(event_fields, others=either(*others)), leaves(either(*others)))
+
+
+def plainly_followed(window):
+    """Conditions on how many events come after another one, and on nothing else."""
+    number, after = built(nodes.Literal, of([0, 1])), streams(each(window))
+    return built(nodes.Compare, built(nodes.Count, after), of(["=", ">="]), number)
 
 
 def funnels(condition, kept=several(windows, 0, 1)):  # noqa: B008, a maker has no state

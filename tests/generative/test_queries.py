@@ -186,6 +186,8 @@ AUDIENCES = {
 }
 
 FUNNELS = {
+    "followed within": making.funnels(making.plainly_followed(making.within_hours)),
+    "followed between": making.funnels(making.plainly_followed(making.between_hours)),
     "followed": making.funnels(making.following()),
     "not followed": making.funnels(built(nodes.Not, making.following())),
     "by what is like it": making.funnels(making.following(making.comparisons(FIELDS, others=making.parent_fields))),
