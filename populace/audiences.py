@@ -11,7 +11,7 @@ from populace import expressions
 from populace.definitions import Audience, Trait
 from populace.errors import DefinitionError
 from populace.expressions import Person, segments
-from populace.nodes import Query, Reducer, TraitValue, walk
+from populace.nodes import Query, Reducer, references, walk
 from populace.query import fingerprint
 
 MEMBERS = {"audience": pl.String, "profile": pl.UInt32}
@@ -38,7 +38,7 @@ def order(audiences: Sequence[Audience], traits: Sequence[Trait]) -> list[Audien
 def _levels(audiences: Sequence[Audience], traits: Sequence[Trait]) -> Iterator[list[Audience]]:
     by_key = {audience.key: audience for audience in audiences}
     known = by_key.keys() - {trait.key for trait in traits}
-    sorter = TopologicalSorter({audience.key: sorted(_references(audience) & known) for audience in audiences})
+    sorter = TopologicalSorter({audience.key: sorted(references(audience.query) & known) for audience in audiences})
     try:
         sorter.prepare()
     except CycleError as error:
@@ -47,10 +47,6 @@ def _levels(audiences: Sequence[Audience], traits: Sequence[Trait]) -> Iterator[
         ready = sorter.get_ready()
         yield [by_key[key] for key in ready]
         sorter.done(*ready)
-
-
-def _references(audience: Audience) -> set[str]:
-    return {node.key for node in walk(audience.query) if isinstance(node, TraitValue)}
 
 
 def _about(cycle: list[str], by_key: Mapping[str, Audience]) -> str:
@@ -123,7 +119,7 @@ def evaluate(
 def needed(keys: Collection[str], audiences: Sequence[Audience]) -> tuple[Audience, ...]:
     """The audiences of these keys, and those that they refer to."""
     chosen = [each for each in audiences if each.key in keys]
-    below = {key for each in chosen for key in _references(each)}
+    below = {key for each in chosen for key in references(each.query)}
     return needed({*keys, *below}, audiences) if not below <= set(keys) else tuple(chosen)
 
 
@@ -175,7 +171,7 @@ def _wide(
 
 
 def _names(queries: Iterable[Query]) -> set[str]:
-    return {segments(node.key)[0] for query in queries for node in walk(query) if isinstance(node, TraitValue)}
+    return {segments(key)[0] for query in queries for key in references(query)}
 
 
 def _values(values: pl.DataFrame, definitions: Iterable[Audience | Trait]) -> pl.DataFrame:

@@ -345,8 +345,24 @@ Query = Reducer | Condition
 def walk(node: Any) -> Iterator[Any]:
     """The node and every node below it, parents first, in the order they are written."""
     yield node
+    for child in _children(node):
+        yield from walk(child)
+
+
+def outermost(node: Any) -> Iterator[Any]:
+    """The same, without what is inside reducers."""
+    yield node
+    if not isinstance(node, Reducer):
+        for child in _children(node):
+            yield from outermost(child)
+
+
+def references(node: Any) -> set[str]:
+    """The keys of every trait() in a node, at whatever depth."""
+    return {each.key for each in walk(node) if isinstance(each, TraitValue)}
+
+
+def _children(node: Any) -> Iterator[Any]:
     for each in fields(node) if is_dataclass(node) else ():
         value = getattr(node, each.name)
-        for child in value if isinstance(value, tuple) else (value,):
-            if is_dataclass(child):
-                yield from walk(child)
+        yield from (child for child in (value if isinstance(value, tuple) else (value,)) if is_dataclass(child))

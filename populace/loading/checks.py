@@ -7,7 +7,7 @@ from typing import Any
 from populace import destinations as adapters
 from populace.definitions import Destination, Space
 from populace.loading.documents import Document
-from populace.nodes import Between, TraitValue, walk
+from populace.nodes import Between, references, walk
 
 Documents = dict[str, Document]
 
@@ -122,11 +122,6 @@ def _swapped(node: Any) -> list[str]:
 def _window(each: Between) -> str:
     parent = "parent: " if each.parent else ""
     return f"between({parent}{each.second.amount} {each.second.unit}, {each.first.amount} {each.first.unit})"
-
-
-def references(node: Any) -> set[str]:
-    """The keys that a query reads with `trait(…)`."""
-    return {each.key for each in walk(node) if isinstance(each, TraitValue)}
 
 
 def meant(given: str, known: Any) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar
 
-from populace.nodes import Between, Duration, Event, Reducer, Where, Within
+from populace.nodes import Between, Duration, Event, Reducer, Where, Within, outermost
 
 Node = TypeVar("Node")
 EVER = Duration(36_500, "days")  # the longest window there is
@@ -36,19 +36,9 @@ def _mapped(node: Any) -> Any:
 def _windows(parent: Event) -> Iterator[Duration]:
     """How long after the parent the events inside its where() may come."""
     for each in parent.filters:
-        if isinstance(each, Where):
-            yield from _inside(each.condition)
-
-
-def _inside(node: Any) -> Iterator[Duration]:
-    if isinstance(node, Reducer):
-        yield from _after(node.stream.filters)
-    elif isinstance(node, tuple):
-        for each in node:
-            yield from _inside(each)
-    elif is_dataclass(node):
-        for each in fields(node):
-            yield from _inside(getattr(node, each.name))
+        for node in outermost(each.condition) if isinstance(each, Where) else ():
+            if isinstance(node, Reducer):
+                yield from _after(node.stream.filters)
 
 
 def _after(filters: tuple[Any, ...]) -> Iterator[Duration]:

@@ -14,7 +14,7 @@ from populace.events.jsontext import JsonReader, names, pointer
 from populace.events.tables import table_of
 from populace.events.values import of_values, without_null
 from populace.lake import runs, tables
-from populace.nodes import Reducer
+from populace.nodes import Reducer, references
 from populace.space.opening import OpenSpace
 
 About = Callable[[], tuple[pl.DataFrame, pl.DataFrame]]
@@ -88,7 +88,7 @@ def in_rounds(
         {each.key: each.query for each in definition.traits},
     )
     for batch in batches:
-        keys = {key for each in batch for key in traits.references(each)}
+        keys = {key for each in batch for key in references(each)}
         known = _known(about, values, keys, definition, as_of) if keys else None
         found = traits.reduce(streams, batch, as_of, known, computing)
         values = values.join(found, on="profile", how="full", coalesce=True) if values.width > 1 else found

@@ -15,7 +15,7 @@ from populace.events.jsontext import names
 from populace.events.tables import event_of, is_event
 from populace.lake import ledger, runs, tables
 from populace.lake.delivery import Ledger
-from populace.loading.checks import references
+from populace.nodes import references
 from populace.space import people, recompute, standing
 from populace.space.opening import OpenSpace
 

@@ -9,12 +9,12 @@ received_at, message_id), E-27.
 """
 
 from populace.traits.custom import newest
-from populace.traits.planning import ORDER, Needs, explain, reducers, references, requirements
+from populace.traits.planning import ORDER, Needs, explain, reducers, requirements
 from populace.traits.reducing import reduce
 from populace.traits.rounds import rounds
 from populace.traits.values import column, compute
 
 __all__ = [
-    "ORDER", "Needs", "column", "compute", "explain", "newest", "reduce", "reducers", "references", "requirements",
+    "ORDER", "Needs", "column", "compute", "explain", "newest", "reduce", "reducers", "requirements",
     "rounds",
 ]  # fmt: skip

@@ -1,7 +1,7 @@
 """What has to be read and computed: reducers, each once, by the event table that they need."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -17,8 +17,8 @@ from populace.nodes import (
     TraitValue,
     Where,
     Within,
-    walk,
-)
+    outermost,
+)  # fmt: skip
 from populace.query import fingerprint, print_query
 
 ORDER = ("timestamp", "received_at", "message_id")  # E-27
@@ -54,7 +54,7 @@ def reducers(queries: Iterable[Query]) -> tuple[Reducer, ...]:
 
     Distinct by fingerprint, not by `==`, for which `Literal(1)` and `Literal(1.0)` are the same.
     """
-    found = (node for query in queries for node in _outermost(query) if isinstance(node, Reducer))
+    found = (node for query in queries for node in outermost(query) if isinstance(node, Reducer))
     return tuple({fingerprint(reducer): reducer for reducer in found}.values())
 
 
@@ -66,23 +66,7 @@ def inside(stream: Event) -> tuple[Reducer, ...]:
 def refers(stream: Event) -> bool:
     """Whether where() of a stream reads traits of the person."""
     conditions = [each.condition for each in stream.filters if isinstance(each, Where)]
-    return any(isinstance(node, TraitValue) for each in conditions for node in _outermost(each))
-
-
-def references(reducer: Reducer) -> set[str]:
-    """The keys of trait() inside where(), at whatever depth."""
-    return {node.key for node in walk(reducer) if isinstance(node, TraitValue)}
-
-
-def _outermost(node: Any) -> Iterator[Any]:
-    """The node and every node below it, except what is inside reducers."""
-    yield node
-    if isinstance(node, Reducer) or not is_dataclass(node):
-        return
-    for each in fields(node):
-        value = getattr(node, each.name)
-        for child in value if isinstance(value, tuple) else (value,):
-            yield from _outermost(child)
+    return any(isinstance(node, TraitValue) for each in conditions for node in outermost(each))
 
 
 # --- event tables -------------------------------------------------------------------------------------
@@ -171,7 +155,7 @@ def _needs(reducer: Reducer, parent: timedelta | None) -> Iterator[tuple[str, Ne
 
 def _own(reducer: Reducer) -> Iterator[Any]:
     """The nodes of a reducer, without those inside the reducers of its where()."""
-    yield from _outermost(reducer.stream)
+    yield from outermost(reducer.stream)
     yield getattr(reducer, "of", None)
 
 

@@ -1,11 +1,11 @@
 """In which order reducers can be computed, where events are compared with traits of their person."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
-from populace.nodes import Query, Reducer, TraitValue, walk
+from populace.nodes import Query, Reducer, references
 from populace.query import fingerprint
-from populace.traits.planning import reducers, references
+from populace.traits.planning import reducers
 
 
 def rounds(queries: Iterable[Query], defined: Mapping[str, Query]) -> list[list[Reducer]]:
@@ -22,7 +22,7 @@ def rounds(queries: Iterable[Query], defined: Mapping[str, Query]) -> list[list[
     """
     graph = _Graph(defined)
     wanted = reducers(queries)
-    below = {key for reducer in wanted for key in graph.needed(reducer)}
+    below = graph.below(key for reducer in wanted for key in references(reducer))
     every = {fingerprint(each): each for each in (*wanted, *reducers(defined[key] for key in sorted(below)))}
     found: dict[int, list[Reducer]] = {}
     for reducer in every.values():
@@ -32,29 +32,29 @@ def rounds(queries: Iterable[Query], defined: Mapping[str, Query]) -> list[list[
 
 @dataclass(frozen=True, slots=True)
 class _Graph:
+    """What definitions refer to; each is looked at once, however many refer to it."""
+
     defined: Mapping[str, Query]
+    depths: dict[str, int] = field(default_factory=dict)
 
-    def needed(self, reducer: Reducer) -> set[str]:
-        """The definitions that a reducer cannot do without."""
-        return {key for first in self._known(references(reducer)) for key in self._below(first)}
-
-    def _below(self, key: str) -> Iterator[str]:
-        yield key
-        for each in self._known(_referred(self.defined[key])):
-            yield from self._below(each)
-
-    def _known(self, keys: Iterable[str]) -> set[str]:
-        return {key for key in keys if key in self.defined}
+    def below(self, keys: Iterable[str]) -> set[str]:
+        """The definitions of these keys, and those that they cannot do without."""
+        found: set[str] = set()
+        waiting = list(keys)
+        while waiting:
+            if (key := waiting.pop()) in self.defined and key not in found:
+                found.add(key)
+                waiting += references(self.defined[key])
+        return found
 
     def depth(self, reducer: Reducer) -> int:
         """How many rounds come before."""
-        return max((1 + self._depth_of(key) for key in self._known(references(reducer))), default=0)
+        return max((1 + self._depth_of(key) for key in references(reducer) if key in self.defined), default=0)
 
     def _depth_of(self, key: str) -> int:
-        query = self.defined[key]
-        own = [self.depth(each) for each in reducers([query])]
-        return max([*own, *map(self._depth_of, self._known(_referred(query)))], default=0)
-
-
-def _referred(query: Query) -> set[str]:
-    return {node.key for node in walk(query) if isinstance(node, TraitValue)}
+        if key not in self.depths:
+            query = self.defined[key]
+            own = [self.depth(each) for each in reducers([query])]
+            others = [self._depth_of(each) for each in references(query) if each in self.defined]
+            self.depths[key] = max([*own, *others], default=0)
+        return self.depths[key]

@@ -1,7 +1,6 @@
 """The query language: what a text means. Its refusals are in test_language_refusals.py."""
 
-import time
-from datetime import UTC, date, datetime
+from datetime import date
 
 import pytest
 
@@ -18,7 +17,6 @@ from populace.nodes import (
     Dated,
     Duration,
     EndsWith,
-    Entity,
     Event,
     Exists,
     ExpiresAfter,
@@ -33,7 +31,6 @@ from populace.nodes import (
     OneOf,
     Or,
     Property,
-    Quantified,
     Relative,
     Sources,
     StartsWith,
@@ -249,133 +246,6 @@ def test_comparisons_of_5_4(call):
 def test_omits_is_the_opposite_of_contains():
     node = query.parse_audience("trait('a').omits('x') AND trait('b') = 1")
     assert query.print_query(node) == "NOT trait('a').contains('x') AND trait('b') = 1"
-
-
-# --- constants ---------------------------------------------------------------------------------
-
-NOON = datetime(2024, 6, 30, 12, tzinfo=UTC)
-INSTANTS = {
-    "2024-06-30": date(2024, 6, 30),
-    "2024-02-29": date(2024, 2, 29),
-    "0001-01-01": date(1, 1, 1),
-    "2024-06-30T12:00Z": NOON,
-    "2024-06-30T12:00:00Z": NOON,
-    "2024-06-30T14:00:00+02:00": NOON,
-    "2024-06-30T07:30:00-0430": NOON,
-    "2024-06-30T12:00:00.5Z": NOON.replace(microsecond=500_000),
-    "2024-06-30T12:00:00.000001Z": NOON.replace(microsecond=1),
-    "2024-06-30T23:30:00-02:00": datetime(2024, 7, 1, 1, 30, tzinfo=UTC),
-}
-
-
-@pytest.mark.parametrize("written", INSTANTS)
-def test_dates_and_timestamps_are_constants(written):
-    value = INSTANTS[written]
-    found = query.parse_audience(f"trait('a') >= {written}")
-    assert found == Compare(A, ">=", Literal(value))
-    assert type(found.right.value) is type(value)
-    assert query.parse_audience(query.print_query(found)) == found
-    for side in ("before_date", "after_date"):
-        expected = Dated(A, side, Literal(value))
-        assert query.parse_audience(f"trait('a').{side}({written})") == expected
-        assert query.parse_audience(f"trait('a').{side}('{written}')") == expected
-
-
-@pytest.fixture
-def in_tokyo():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TZ", "Asia/Tokyo")
-        time.tzset()
-        yield
-    time.tzset()
-
-
-@pytest.mark.usefixtures("in_tokyo")
-def test_a_timestamp_without_a_zone_is_in_utc_wherever_the_machine_stands():
-    assert query.parse_audience("trait('a') = 2024-06-30T12:00:00") == Compare(A, "=", Literal(NOON))
-
-
-def test_instants_are_printed_in_utc():
-    node = query.parse_audience("trait('a') = 2024-06-30T14:00:00.25+02:00 OR trait('a').before_date('2000-01-01')")
-    text = "trait('a') = 2024-06-30T12:00:00.250000Z OR trait('a').before_date(2000-01-01)"
-    assert query.print_query(node) == text
-
-
-def test_a_date_in_quotes_is_text_outside_of_before_date_and_after_date():
-    assert query.parse_audience("trait('a') < '2000-01-01'") == Compare(A, "<", Literal("2000-01-01"))
-
-
-def test_strings_take_either_quote_and_escape_both():
-    assert query.parse_audience(r"""trait('a') = "it's" """) == trait("a", "it's")
-    assert query.parse_audience(r"""trait('a') = 'it\'s \"\\'""") == trait("a", "it's \"\\")
-
-
-# --- rows inside rows --------------------------------------------------------------------------
-
-
-def test_q25_an_event_inside_where_ranges_over_the_same_profile():
-    found = query.parse_audience("event('A').where(event('B').count() > property('n')).count() >= 1")
-    inner = Compare(Count(Event("B")), ">", Property("n"))
-    assert found == at_least_one(Event("A", (Where(inner),)))
-
-
-def test_q25_a_trait_may_stand_inside_where():
-    found = query.parse_audience("event('A').where(property('n').one_of(trait('a'), 1)).count() >= 1")
-    assert found == at_least_one(Event("A", (Where(OneOf(Property("n"), (A, Literal(1)))),)))
-
-
-def test_a55_funnels_nest_to_any_depth_and_parent_is_the_next_event_around():
-    text = "property('id') = property(parent: 'id')"
-    inner = Compare(Property("id"), "=", Property("id", parent=True))
-    for name in "EDCB":
-        text = f"event('{name}').where({text}).within(parent: 1 day).count() >= 1"
-        inner = at_least_one(Event(name, (Where(inner), Within(Duration(1, "days"), parent=True))))
-    node = query.parse_audience(f"event('A').where({text}).count() >= 1")
-    assert node == at_least_one(Event("A", (Where(inner),)))
-    assert query.parse_audience(query.print_query(node)) == node
-
-
-def test_a55_a_trait_may_have_a_funnel():
-    text = "event('A').where(event('B').within(parent: 1 day).first(property('x')) = 'y').sum(property('n'))"
-    assert query.print_query(query.parse_trait(text)) == text
-
-
-def test_q25_rows_of_linked_tables_nest_as_well():
-    found = query.parse_audience(
-        "entity('o').where(entity('p').where(property('x') = property(parent: 'y')).count() >= 1).count() >= 1"
-    )
-    inner = Entity("p", (Where(Compare(Property("x"), "=", Property("y", parent=True))),))
-    assert found == at_least_one(Entity("o", (Where(at_least_one(inner)),)))
-
-
-# --- accounts ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("quantifier", ["ANY", "ALL"])
-def test_q10_any_and_all_are_of_an_accounts_users(quantifier):
-    found = query.parse_audience(f"{quantifier} event('E').count() >= 1", "accounts")
-    assert found == Quantified(quantifier, at_least_one(E))
-
-
-def test_q10_any_and_all_bind_like_not():
-    found = query.parse_audience("ALL NOT trait('a') = 1 AND NOT ANY (trait('b') = 2 OR trait('c') = 3)", "accounts")
-    some = Quantified("ANY", Or((trait("b", 2), trait("c", 3))))
-    assert found == And((Quantified("ALL", Not(trait("a", 1))), Not(some)))
-    assert query.parse_audience(query.print_query(found), "accounts") == found
-
-
-def test_q26_a_bare_trait_is_the_accounts():
-    assert query.parse_audience("trait('a') = 1", "accounts") == trait("a", 1)
-
-
-def test_q26_events_stand_inside_any_and_all_to_any_depth():
-    text = "ANY event('A').where(event('B').within(parent: 1 day).count() = 0).count() >= 1"
-    assert query.print_query(query.parse_audience(text, "accounts")) == text
-
-
-def test_a_trait_of_accounts_is_a_reducer_over_events():
-    text = "event('E').within(30 days).count()"
-    assert query.parse_trait(text, "accounts") == query.parse_trait(text)
 
 
 # --- what a query is known by ------------------------------------------------------------------

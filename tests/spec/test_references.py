@@ -70,6 +70,14 @@ def test_what_needs_nothing_is_computed_in_one_round():
     ]
 
 
+def test_definitions_that_share_others_are_looked_at_once():
+    """Each of 60 audiences refers to the two before it, so that there are a million million ways down."""
+    text = "trait('a{}') = 'true' OR trait('a{}') = 'true'"
+    defined = {f"a{number}": query.parse_audience(text.format(number - 1, number - 2)) for number in range(60)}
+    reducing = query.parse_trait("event('Ordered').where(trait('a59') = 'true').count()")
+    assert traits.rounds([reducing], defined) == [[reducing]]
+
+
 @pytest.mark.parametrize("price", [25, 35])
 def test_d2_a_funnel_with_a_trait(price):
     tables = {
