@@ -64,8 +64,9 @@ ui: setup  ## open the Prefect UI on the demo's runs
 test: setup check  ## lint, types and all tests
 	$(BIN)/python -m pytest
 
-nightly: setup  ## an hour of random streams against the sequential rule of identity, others each day
+nightly: setup  ## an hour of random identities and one of random queries against what is obvious, others each day
 	POPULACE_STREAMS=2400000 POPULACE_SEED=$$(date +%Y%m%d)00 $(BIN)/python -m pytest -q -x tests/generative/test_identity.py
+	POPULACE_EXAMPLES=4000 $(BIN)/python -m pytest -q -x tests/generative/test_queries.py
 
 check: setup  ## what every commit must pass: lint, format, types, layers
 	$(BIN)/ruff check

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal as OneOfThese
 
-from populace.nodes import Condition, Reducer
+from populace.nodes import Condition, Field, Reducer
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +114,31 @@ class Delivery:
     form: str | None = None
 
 
+RESERVED = ("profile", "profile_id")  # keys that no trait may have: columns of the tables that hold traits
+
+
 @dataclass(frozen=True, slots=True)
 class Trait:
     """A computed trait: one value per profile that has one."""
 
     key: str
     query: Reducer
+    description: str = ""
+    deliveries: tuple[Delivery, ...] = ()
+    at: Place = field(default=NOWHERE, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Computed traits with one query: one for each value that a field of its events has, and named by it.
+
+    They are `most` at most. `for_each` has one value an event, and each trait looks at the events with its own.
+    """
+
+    key: str
+    for_each: Field
+    query: Reducer
+    most: int
     description: str = ""
     deliveries: tuple[Delivery, ...] = ()
     at: Place = field(default=NOWHERE, compare=False)
@@ -160,6 +179,7 @@ class Destination:
 class Space:
     """Everything defined for one space, validated; `warnings` are legal but suspicious things.
 
+    The traits of `families` are known when a run has seen their values, and are `traits` of that run then.
     `salt` goes into the numbers of identifiers: another one gives all of them other numbers.
     `notify` are URLs to post to when something is done, as written: `${NAME}` is resolved when one is used.
     """
@@ -173,6 +193,7 @@ class Space:
     sources: tuple[Source, ...] = ()
     identity: Identity = Identity(())
     traits: tuple[Trait, ...] = ()
+    families: tuple[Family, ...] = ()
     audiences: tuple[Audience, ...] = ()
     destinations: tuple[Destination, ...] = ()
     notify: tuple[str, ...] = ()
@@ -180,5 +201,5 @@ class Space:
 
     @property
     def computed(self) -> "tuple[Trait | Audience, ...]":
-        """Everything with a query: traits, then audiences."""
+        """Every trait, then every audience; of families what a run expanded them to."""
         return (*self.traits, *self.audiences)

@@ -7,11 +7,13 @@ A stream (`Event`) is many rows per profile. A reducer makes it one value per pr
 never unknown (Q-20). An audience is a condition, a trait is a reducer.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from typing import Literal as OneOfThese
+
+Node = TypeVar("Node")
 
 Sign = OneOfThese["=", "!=", "<", "<=", ">", ">="]
 
@@ -106,9 +108,13 @@ class Sources:
 
 @dataclass(frozen=True, slots=True)
 class ExpiresAfter:
-    """The latest session: the newest run of events, kept by all other filters, with gaps of at most so long (T-21)."""
+    """The latest session: the newest run of events, kept by all other filters, with gaps of at most so long (T-21).
+
+    With `expire` there is none once it is over: when its last event is longer ago than a gap may be.
+    """
 
     gap: Duration
+    expire: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,6 +366,17 @@ def outermost(node: Any) -> Iterator[Any]:
 def references(node: Any) -> set[str]:
     """The keys of every trait() in a node, at whatever depth."""
     return {each.key for each in walk(node) if isinstance(each, TraitValue)}
+
+
+def rewritten(node: Node, change: Callable[[Any], Any]) -> Node:
+    """The node with every node below it changed, children first, and then itself."""
+    below: Any = node
+    if isinstance(node, tuple):
+        return tuple(rewritten(each, change) for each in node)  # type: ignore[return-value]
+    if not is_dataclass(node):
+        return node
+    below = replace(below, **{each.name: rewritten(getattr(node, each.name), change) for each in fields(node)})
+    return change(below)
 
 
 def _children(node: Any) -> Iterator[Any]:

@@ -23,7 +23,7 @@ from populace.destinations.protocol import Origin, Settings, Verdict
 from populace.errors import DestinationError, Refused, Transient, UsageError
 from populace.lake import runs
 from populace.lake.delivery import Ledger
-from populace.space import OpenSpace
+from populace.space import OpenSpace, families
 from tasks import http, warehouse
 from tasks.sending import Pace
 from tasks.settings import Secret, resolve
@@ -139,7 +139,7 @@ def plan(space: OpenSpace, node: Destination, ledger: Ledger, origin: Origin, *,
     if resync:
         acknowledged, letters = sync.forget(acknowledged), letters.clear()
     tables = [runs.table(space.lake, origin.run_id, name) for name in ("traits", "memberships", "external_ids")]
-    definition = space.definition
+    definition = families.of_run(space, origin.run_id).definition
     desired = sync.desired(
         node, definition.traits, definition.audiences, *tables, first_form=adapter.FORMS[0], acknowledged=acknowledged
     )

@@ -23,7 +23,8 @@ def _open(space: str, definitions: str) -> OpenSpace:
 def check(space: str, definitions: str, *, as_json: bool) -> None:
     """Load and validate a space; all errors at once, with file and line."""
     definition = _open(space, definitions).definition
-    counts = {name: len(getattr(definition, name)) for name in ("sources", "traits", "audiences", "destinations")}
+    kinds = ("sources", "traits", "families", "audiences", "destinations")
+    counts = {name: len(getattr(definition, name)) for name in kinds if name != "families" or definition.families}
     if as_json:
         output.emit([{"space": space, "warnings": definition.warnings} | counts])
         return
@@ -136,10 +137,12 @@ def preview(space: str, key: str | None, text: str | None, definitions: str, *, 
     for name in found.unknown:
         output.errors.print(f"warning: nobody has a trait '{name}' and nothing here is called so", soft_wrap=True)
     if as_json:
-        output.emit(
-            [{"run_id": found.run_id, "count": found.count, "sample": found.sample, "scans": found.explanation}]
-        )
+        told = {"run_id": found.run_id, "count": found.count, "sample": found.sample, "scans": found.explanation}
+        output.emit([told | ({"traits": found.traits} if found.traits else {})])
         return
     output.screen.print(f"[bold]{found.count:,}[/] profiles in run {found.run_id}")
-    output.table("Some of them", found.sample)
+    if found.traits:
+        output.table("Traits", found.traits)
+    else:
+        output.table("Some of them", found.sample)
     output.table("Scans", [{"event": name, "computes": "; ".join(each)} for name, each in found.explanation.items()])

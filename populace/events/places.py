@@ -1,10 +1,10 @@
 """Where in a call each identifier type is read (2.2, I-3)."""
 
-import re
 from dataclasses import dataclass
 
 from populace.definitions import GROUP_ID, Identifier, Identity
 from populace.events.jsontext import Path
+from populace.spelling import camel, snake
 
 COLUMNS = {"user_id": "user_id", "anonymous_id": "anonymous_id"}  # types that have a column of their own
 
@@ -50,7 +50,7 @@ def reading(rule: Identifier) -> Reading:
     if rule.id_type in BUILT_IN:
         return BUILT_IN[rule.id_type]
     name = rule.read_from or rule.id_type
-    spellings = sorted({_snake(name), _camel(name), name})
+    spellings = sorted({snake(name), camel(name), name})
     below: dict[str, Path] = {"traits": (), "context": ("traits",), "properties": ()}
     return Reading(tuple((column, (*keys, each)) for column, keys in below.items() for each in spellings))
 
@@ -61,12 +61,3 @@ def all_places(rules: Identity) -> list[Place]:
     values = [place for each in readings for place in each.places]
     conditions = [place for each in readings for place, _ in each.conditions]
     return list(dict.fromkeys([*values, *conditions, EXTERNAL_IDS]))
-
-
-def _snake(name: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).lower()
-
-
-def _camel(name: str) -> str:
-    head, *tail = _snake(name).split("_")
-    return head + "".join(part.capitalize() for part in tail)

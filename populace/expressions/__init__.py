@@ -1,12 +1,12 @@
 """Query nodes to polars expressions over one row: an event, or a profile."""
 
 from populace.expressions.conditions import condition
-from populace.expressions.fields import Row
+from populace.expressions.fields import PSEUDO, Row
 from populace.expressions.people import Person, segments
 from populace.expressions.texts import EXACT, form, iso, json_number, json_text
-from populace.expressions.values import JSON, MISSING, Number, Value, column, nested
+from populace.expressions.values import JSON, MISSING, Number, Value, column, is_word, nested
 
 __all__ = [
-    "EXACT", "JSON", "MISSING", "Number", "Person", "Row", "Value", "column", "condition", "form", "iso", "json_number",
-    "json_text", "nested", "segments",
+    "EXACT", "JSON", "MISSING", "PSEUDO", "Number", "Person", "Row", "Value", "column", "condition", "form", "is_word",
+    "iso", "json_number", "json_text", "nested", "segments",
 ]  # fmt: skip

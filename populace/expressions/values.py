@@ -103,6 +103,12 @@ def _constant_numeric_text(value: str) -> Number | None:
     return None if real is None else _constant_number(real)
 
 
+def is_word(text: str) -> bool:
+    """Whether a constant is neither a number nor an instant: then it equals nothing but the same text, or boolean."""
+    value = _constant_text(text)
+    return value.numeric_text is None and value.dated_text is None
+
+
 # --- columns ----------------------------------------------------------------------------------------
 
 

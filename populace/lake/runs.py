@@ -26,6 +26,12 @@ def table(store: Store, run_id: str, name: str) -> pl.LazyFrame:
     return scan(store, f"runs/{run_id}/{name}.parquet")
 
 
+def has(store: Store, run_id: str, name: str) -> bool:
+    """Whether a run has that table."""
+    path = f"runs/{run_id}/{name}.parquet"
+    return any(each.path == path for each in store.list(path))
+
+
 def rows(store: Store, run_id: str, name: str) -> int:
     """How many rows a table of a run has."""
     return table(store, run_id, name).select(pl.len()).collect().item()

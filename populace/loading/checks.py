@@ -5,7 +5,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from populace import destinations as adapters
-from populace.definitions import Destination, Space
+from populace.definitions import RESERVED, Destination, Space
 from populace.loading.documents import Document
 from populace.nodes import Between, references, walk
 
@@ -24,18 +24,15 @@ def check(space: Space, others: list[Space], documents: Documents) -> None:
         _check_shared(space, other, documents)
 
 
-RESERVED = ("profile", "profile_id")  # columns of the tables that hold traits
-
-
 def _check_keys(space: Space, documents: Documents) -> None:
-    for trait in space.traits:
-        if trait.key in RESERVED:
-            documents["traits"].report((trait.key,), f"'{trait.key}' is a column of every table; choose another key")
-    traits = {each.key: each for each in space.traits}
+    places = {each.key: each.at for each in space.traits} | {each.key: each.at for each in space.families}
+    for key in places:
+        if key in RESERVED:
+            documents["traits"].report((key,), f"'{key}' is a column of every table; choose another key")
     for audience in space.audiences:
-        if audience.key in traits:
-            place = traits[audience.key].at
-            documents["audiences"].report((audience.key,), f"'{audience.key}' is also a trait, at {place}")
+        if audience.key in places:
+            problem = f"'{audience.key}' is also a trait, at {places[audience.key]}"
+            documents["audiences"].report((audience.key,), problem)
 
 
 def _check_cycles(space: Space, documents: Documents) -> None:
@@ -104,11 +101,12 @@ def warnings(space: Space) -> tuple[str, ...]:
     """Legal things that are probably not meant (Q-28)."""
     found = []
     keys = {each.key for each in space.computed}
-    for each in space.computed:
+    other = "a custom trait, or one of a family" if space.families else "a custom trait"
+    for each in (*space.computed, *space.families):
         for key in sorted(references(each.query) - keys):
             close = get_close_matches(key, keys, n=1)
             hint = f"; did you mean '{close[0]}'?" if close else ""
-            found.append(f"{each.at}: '{each.key}' reads '{key}', which must be a custom trait{hint}")
+            found.append(f"{each.at}: '{each.key}' reads '{key}', which must be {other}{hint}")
         found += [f"{each.at}: '{each.key}' {told}" for told in _swapped(each.query)]
     return (*found, *_shared_archives(space))
 

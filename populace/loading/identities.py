@@ -8,6 +8,7 @@ from populace.definitions import BUILT_IN, GROUP_ID, Forbidden, Identifier, Iden
 from populace.loading import shapes
 from populace.loading.checks import meant
 from populace.loading.documents import Document, Keys
+from populace.spelling import snake
 
 SUGGESTED_BLOCKS = ("^[0-]*$", "-1", "null", "anonymous")  # I-11
 USUAL = ("user_id", "email", "anonymous_id")  # where no identifier is listed
@@ -76,19 +77,14 @@ def _limit(key: str, written: str | None) -> Limit | None:
 
 def _check_sources(document: Document, built: Built) -> None:
     """A custom identifier must not read what another one reads: each value would count twice."""
-    taken = {_plain(key): key for key in BUILT_IN}
+    taken = {snake(key): key for key in BUILT_IN}
     for key, each in built.items():
         if each.read_from is None:
             continue
-        other = taken.setdefault(_plain(each.read_from), key)
+        other = taken.setdefault(snake(each.read_from), key)  # I-3
         if other != key:
             problem = f"'{key}' reads what '{other}' reads already, '{each.read_from}'; leave one of them out"
             document.report(("identifiers", key), problem)
-
-
-def _plain(name: str) -> str:
-    """A name in its one spelling: it is looked up in camelCase and in snake_case (I-3)."""
-    return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).lower()
 
 
 def _check_priority(document: Document, priority: list[str], built: Built) -> None:

@@ -49,6 +49,8 @@ Value = Annotated[str, WRITTEN]
 Addresses = Annotated[list[str], BeforeValidator(_listed)]
 Deliveries = list[Annotated[str | dict[str, str], PlainValidator(_delivery)]]
 
+MOST_OF_A_FAMILY = 200  # traits, where `max` is not written
+
 # What an example shows where a value does not match, by the type's pattern.
 EXAMPLES = {
     NAME: "a lower-case name such as web_shop",
@@ -120,9 +122,12 @@ class IdentityShape(Shape):
 
 
 class TraitShape(Shape):
-    """One entry of `traits.yaml`."""
+    """One entry of `traits.yaml`: a trait, or with `for_each` a family of them."""
 
     query: Text
+    for_each: Text | None = None
+    most: int | None = Field(default=None, alias="max", ge=1, le=1_000)
+    expire: bool = False
     description: str = ""
     destinations: Deliveries = []
 
@@ -152,6 +157,5 @@ NESTED = {"identifiers": IdentifierShape, "forbidden": ForbiddenShape, "storage"
 
 # Keys that the design names and that a later version brings: refused by name, never ignored.
 LATER = {
-    "retention", "silent_after", "for_each", "max", "sql", "level", "expire",
-    "brake", "identifiers", "limits", "reassert_every",
+    "retention", "silent_after", "sql", "level", "brake", "identifiers", "limits", "reassert_every",
 }  # fmt: skip

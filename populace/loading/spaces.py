@@ -13,18 +13,18 @@ from pydantic import TypeAdapter, ValidationError
 
 from populace import destinations as adapters
 from populace import query
-from populace.definitions import Audience, Delivery, Destination, Identity, Source, Space, Storage, Trait
+from populace.definitions import Audience, Delivery, Destination, Family, Identity, Source, Space, Storage, Trait
 from populace.errors import DefinitionError, UsageError
 from populace.loading import checks, identities, shapes
 from populace.loading.checks import meant
 from populace.loading.documents import Document, Keys, read, read_file
-from populace.nodes import Condition, Query
+from populace.nodes import Condition, Field, Query, Reducer
 
 FILES = ("space", "sources", "identity", "traits", "audiences", "destinations")
 VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 T = TypeVar("T")
-Q = TypeVar("Q", bound=Query)
+Q = TypeVar("Q", bound=Query | Field)
 
 
 def spaces_in(folder: Path) -> list[str]:
@@ -116,6 +116,7 @@ class _Loader:
                 ("space",), f"space '{shape.space}' is in the folder '{self.name}'; use one name"
             )
         amount, unit = shape.window.split()
+        traits = self._each("traits", shapes.Key, shapes.TraitShape, self._trait)
         return Space(
             name=self.name,
             lake=self._uri("space", ("lake",), shape.lake),
@@ -126,7 +127,8 @@ class _Loader:
             notify=self._addresses(shape.notify),
             sources=self._each("sources", shapes.Name, shapes.SourceShape, self._source),
             identity=self.identity(),
-            traits=self._each("traits", shapes.Key, shapes.TraitShape, self._trait),
+            traits=tuple(each for each in traits if isinstance(each, Trait)),
+            families=tuple(each for each in traits if isinstance(each, Family)),
             audiences=self._each("audiences", shapes.Key, shapes.AudienceShape, self._audience),
             destinations=self._each("destinations", shapes.Name, shapes.DestinationShape, self._destination),
         )
@@ -154,14 +156,31 @@ class _Loader:
             at=self.documents["sources"].place((key,)),
         )
 
-    def _trait(self, key: str, shape: shapes.TraitShape) -> Trait | None:
-        reducer = self._query("traits", key, shape.query, query.parse_trait)
+    def _trait(self, key: str, shape: shapes.TraitShape) -> Trait | Family | None:
+        reducer = self._query("traits", key, "query", shape.query, query.parse_trait)
+        of_each = shape.for_each and self._query("traits", key, "for_each", shape.for_each, query.parse_field)
         deliveries = self._deliveries("traits", key, shape.destinations)
         at = self.documents["traits"].place((key,))
-        return None if reducer is None else Trait(key, reducer, shape.description, deliveries, at)
+        if shape.most is not None and shape.for_each is None:
+            self.documents["traits"].report((key, "max"), f"'{key}' is one trait; `max` belongs to `for_each`")
+        if reducer is None or (shape.for_each and not of_each):
+            return None
+        if shape.expire:
+            reducer = self._expiring(key, reducer)
+        if isinstance(of_each, Field):
+            most = shapes.MOST_OF_A_FAMILY if shape.most is None else shape.most
+            return Family(key, of_each, reducer, most, shape.description, deliveries, at)
+        return Trait(key, reducer, shape.description, deliveries, at)
+
+    def _expiring(self, key: str, reducer: Reducer) -> Reducer:
+        found = query.expiring(reducer)
+        if found == reducer:
+            problem = f"'{key}' has no expires_after() that may expire; leave `expire` out"
+            self.documents["traits"].report((key, "expire"), problem)
+        return found
 
     def _audience(self, key: str, shape: shapes.AudienceShape) -> Audience | None:
-        condition = self._query("audiences", key, shape.query, query.parse_audience)
+        condition = self._query("audiences", key, "query", shape.query, query.parse_audience)
         deliveries = self._deliveries("audiences", key, shape.destinations)
         at = self.documents["audiences"].place((key,))
         if condition is None:
@@ -177,19 +196,20 @@ class _Loader:
             self.documents["audiences"].report((key, "wait_for_window"), problem)
         return found
 
-    def _query(self, name: str, key: str, text: str, parse: Callable[[str], Q]) -> Q | None:
+    def _query(self, name: str, key: str, written_as: str, text: str, parse: Callable[[str], Q]) -> Q | None:
         try:
             node = parse(text)
         except query.QueryError as cause:
-            self._query_problem(name, key, cause)
+            self._query_problem(name, (key, written_as), cause)
             return None
         if reason := query.not_computed(node):
-            self._query_problem(name, key, query.QueryError(reason, 1, 1))
+            self._query_problem(name, (key, written_as), query.QueryError(reason, 1, 1))
             return None
         return node
 
-    def _query_problem(self, name: str, key: str, cause: query.QueryError) -> None:
-        start = self.documents[name].place((key, "query", "text"))
+    def _query_problem(self, name: str, keys: Keys, cause: query.QueryError) -> None:
+        key = keys[0]
+        start = self.documents[name].place((*keys, "text"))
         place = f"{start.file}:{start.line + cause.line - 1}"
         self.documents[name].problems.append(f"{place}: '{key}': column {cause.column}: {cause}")
 

@@ -33,6 +33,7 @@ REFUSALS = {
 LABELS = {
     "parent": "parent: belongs at the start of within(), between() and property()",
     "exclude": "exclude: belongs at the start of sources()",
+    "expire": "expire: belongs at the start of expires_after()",
 }
 
 
@@ -118,11 +119,8 @@ def window(call: Any, argument: Any, *, least: int) -> Duration:
     return Duration(whole(amount), found)
 
 
-def session(call: Any) -> Duration:
+def session(call: Any, argument: Any) -> Duration:
     """The longest gap between two events of a session, from 30 minutes to 90 days (T-21)."""
-    argument = only(call)
-    if argument.data == "labelled":
-        refuse(argument)  # the docs give the label no meaning here (Q-16)
     found, amount = _duration(call, argument, "1 hour", "seconds, hours or days")
     in_range = amount.isdecimal() and whole(amount) <= IN_A_DAY[found] * LONGEST_SESSION.amount
     if not in_range or Duration(whole(amount), found).length < SHORTEST_SESSION.length:

@@ -193,7 +193,8 @@ def _between(_stream: Stream, call: Any, scope: Scope) -> Between:
 def _expires_after(stream: Stream, call: Any, _scope: Scope) -> ExpiresAfter:
     if isinstance(stream, Entity):
         fail(call, "expires_after() makes sessions of events; rows of a linked table have none")
-    return ExpiresAfter(arguments.session(call))
+    argument, expire = arguments.without("expire", arguments.only(call))  # parent: has no meaning here
+    return ExpiresAfter(arguments.session(call, argument), expire)
 
 
 def _count(stream: Stream, call: Any, _scope: Scope) -> Count:

@@ -15,6 +15,7 @@ from populace.nodes import (
     Dated,
     EndsWith,
     Exists,
+    Field,
     NoneOf,
     OneOf,
     Reducer,
@@ -24,7 +25,7 @@ from populace.nodes import (
     walk,
 )
 from populace.query.chains import build
-from populace.query.names import QueryError, fail
+from populace.query.names import ANY_ELEMENT, QueryError, fail
 from populace.query.types import KEYWORDS, Level, Part, Scope, truth
 
 MOST_EXPRESSIONS = 50  # Q-5
@@ -54,6 +55,22 @@ def parse_trait(text: str, level: Level = "users") -> Reducer:
         fail(tree, "a trait needs a value, and this is true or false; drop the comparison or make it an audience")
     if not isinstance(node, Reducer):
         fail(tree, "a trait is computed from events; start with event('…')")
+    return node
+
+
+def parse_field(text: str) -> Field:
+    """What `for_each` of a family names: one field of its events.
+
+    Raises
+    ------
+    QueryError
+        If the text is anything but `property('…')` or `context('…')` of one value an event.
+    """
+    tree, node = _parse(text, Scope("users", has_events=True, rows=("event",)))
+    if not isinstance(node, Field):
+        fail(tree, "for_each takes property('…') or context('…')")
+    if ANY_ELEMENT in node.path.split("."):
+        fail(tree, "for_each takes one value an event, and $ is any of several")
     return node
 
 

@@ -178,8 +178,8 @@ def _filter(node: Filter) -> str:
             return f"between({_parent(parent)}{_duration(first)}, {_duration(second)})"
         case Sources(exclude):
             return f"sources(exclude: {', '.join(map(_quoted, exclude))})"
-        case ExpiresAfter(gap):
-            return f"expires_after({_duration(gap)})"
+        case ExpiresAfter(gap, expire):
+            return f"expires_after({'expire: ' if expire else ''}{_duration(gap)})"
 
 
 def _parent(is_parent: bool) -> str:  # noqa: FBT001, as in the node

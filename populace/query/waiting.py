@@ -1,12 +1,11 @@
 """Funnels that wait: an event counts only once the time in which another may follow it is over (A-53)."""
 
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass, replace
-from typing import Any, TypeVar
+from dataclasses import replace
+from typing import Any
 
-from populace.nodes import Between, Duration, Event, Reducer, Where, Within, outermost
+from populace.nodes import Between, Duration, Event, Node, Reducer, Where, Within, outermost, rewritten
 
-Node = TypeVar("Node")
 EVER = Duration(36_500, "days")  # the longest window there is
 
 
@@ -16,21 +15,15 @@ def waiting(node: Node) -> Node:
     It says so in the language itself: to `event('Added').where(… within(parent: 1 day) …)` it adds
     `.between(1 day, 36500 days)`.
     """
-    below: Any = _mapped(node)
-    if not isinstance(below, Event):
-        return below
-    lengths = sorted(_windows(below), key=lambda each: each.length)
-    closed = (Between(lengths[-1], EVER),) if lengths else ()
-    return replace(below, filters=(*below.filters, *closed))  # type: ignore[return-value]
+    return rewritten(node, _closed)
 
 
-def _mapped(node: Any) -> Any:
-    """The node, with every node below it waiting."""
-    if isinstance(node, tuple):
-        return tuple(map(waiting, node))
-    if not is_dataclass(node) or isinstance(node, type):
+def _closed(node: Any) -> Any:
+    if not isinstance(node, Event):
         return node
-    return replace(node, **{each.name: waiting(getattr(node, each.name)) for each in fields(node)})
+    lengths = sorted(_windows(node), key=lambda each: each.length)
+    closed = (Between(lengths[-1], EVER),) if lengths else ()
+    return replace(node, filters=(*node.filters, *closed))
 
 
 def _windows(parent: Event) -> Iterator[Duration]:

@@ -11,7 +11,7 @@ from populace import identity, loading, traits
 from populace.definitions import Identity
 from populace.errors import UsageError
 from populace.lake import runs
-from populace.space import people, recompute, views
+from populace.space import families, people, recompute, views
 from populace.space.opening import OpenSpace
 from populace.space.people import People
 
@@ -150,10 +150,11 @@ def _audiences(space: OpenSpace, run: recompute.Run, after: identity.Resolution)
     definition = space.definition
     custom = recompute.custom_traits(space, run, after)
     population = People(after.profiles, after.sightings, after.external_ids, custom)
-    queries = [each.query for each in definition.computed]
-    _, values = people.reduced(space, run.entries, population, queries, run.as_of)
-    computed = traits.compute(values, definition.traits)
-    members = people.members_of(space, population, definition.audiences, values, computed, run.as_of)
+    expanded, _ = families.expand(space, run.entries, population, run.as_of)
+    queries = [each.query for each in expanded.definition.computed]
+    _, values = people.reduced(expanded, run.entries, population, queries, run.as_of)
+    computed = traits.compute(values, expanded.definition.traits)
+    members = people.members_of(expanded, population, definition.audiences, values, computed, run.as_of)
     tried = dict(members.group_by("audience").len().iter_rows())
     held = dict(runs.table(space.lake, run.run_id, "memberships").group_by("audience").len().collect().iter_rows())
     return [

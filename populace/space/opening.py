@@ -52,8 +52,12 @@ class OpenSpace:
 
     def rules(self, source: Source) -> Rules:
         """What extraction of a source depends on: identifiers, and the context paths someone reads."""
-        nodes = (node for each in self.definition.computed for node in walk(each.query))
-        read = {node.path for node in nodes if isinstance(node, Context)}
+        families = self.definition.families
+        written = [
+            *(each.query for each in (*self.definition.computed, *families)),
+            *(each.for_each for each in families),
+        ]
+        read = {node.path for each in written for node in walk(each) if isinstance(node, Context)}
         return Rules(
             self.definition.identity,
             tuple(sorted(read | set(source.keep_context))),

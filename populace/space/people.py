@@ -58,9 +58,8 @@ def reduced(
         (profile, one column per reducer), one row per profile that has any.
     """
     batches = traits.rounds(queries, {each.key: each.query for each in space.definition.computed})
-    profiles = numbered(people.profiles)
-    streams = _streams(space, entries, by_number(people.sightings.lazy(), profiles.lazy()), chain(*batches), as_of)
-    return profiles, in_rounds(batches, streams, partial(_about, people), space.definition, as_of)
+    found = streams(space, entries, placed(people), chain(*batches), as_of)
+    return numbered(people.profiles), in_rounds(batches, found, partial(_about, people), space.definition, as_of)
 
 
 def in_rounds(
@@ -109,18 +108,23 @@ def _known(about: About, values: pl.DataFrame, keys: set[str], definition: Space
     )
 
 
-def _streams(
+def placed(people: People) -> pl.LazyFrame:
+    """(sighting, profile: u32), one row per sighting that belongs to somebody."""
+    return by_number(people.sightings.lazy(), numbered(people.profiles).lazy())
+
+
+def streams(
     space: OpenSpace, entries: Sequence[dict], sightings: pl.LazyFrame, queries: Iterable[Reducer], as_of: datetime
 ) -> dict[str, pl.LazyFrame]:
-    """The events that some reducers are computed from, by name, with the number of their profile."""
-    streams = {}
+    """The events that some reducers are computed from, by name, with the number of their profile; see `placed`."""
+    found = {}
     for name, needs in traits.requirements(queries).items():
         columns = [f"p.{path}" for path in sorted(needs.properties)] + [f"c.{path}" for path in sorted(needs.contexts)]
         parts = [each for each in entries if _reaches(each, needs, as_of)]
         stream = tables.events(space.lake, parts, table_of(name), columns, FromJson())
         if stream is not None:
-            streams[name] = stream.join(sightings, on="sighting")
-    return streams
+            found[name] = stream.join(sightings, on="sighting")
+    return found
 
 
 class FromJson:

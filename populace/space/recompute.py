@@ -16,11 +16,11 @@ import polars as pl
 
 import populace
 from populace import audiences, identity, query, traits
-from populace.definitions import Audience, Identity, Limit, Trait
+from populace.definitions import Audience, Family, Identity, Limit, Trait
 from populace.errors import StaleError, UsageError
 from populace.lake import ledger, runs, tables
 from populace.lake.objects import read_json, write_json
-from populace.space import people
+from populace.space import families, people
 from populace.space.opening import OpenSpace
 from populace.space.people import People
 from populace.space.schemas import LAKE, RUN, empty
@@ -142,6 +142,10 @@ def _definitions(space: OpenSpace) -> dict:
     return {
         "identity": _fingerprint(definition.identity),
         "traits": {each.key: query.fingerprint(each.query) for each in definition.traits},
+        "families": {
+            each.key: ledger.fingerprint([query.fingerprint(each.for_each), query.fingerprint(each.query), each.most])
+            for each in definition.families
+        },
         "audiences": {
             each.key: ledger.fingerprint([query.fingerprint(each.query), _anonymous(space, each)])
             for each in definition.audiences
@@ -243,9 +247,12 @@ def _links(space: OpenSpace, run: Run, found: identity.Resolution) -> pl.DataFra
 
 def compute_traits(space: OpenSpace, run: Run) -> dict[str, int]:
     """Every reducer of every definition in one scan per event table, and from them the computed traits."""
-    queries = [each.query for each in space.definition.computed]
-    names, values = people.reduced(space, run.entries, People.of_run(space, run.run_id), queries, run.as_of)
-    written = {"values": values, "traits": traits.compute(values, space.definition.traits)}
+    population = People.of_run(space, run.run_id)
+    expanded, members = families.expand(space, run.entries, population, run.as_of)
+    runs.write(space.lake, run.run_id, families.TABLE, members)
+    queries = [each.query for each in expanded.definition.computed]
+    names, values = people.reduced(expanded, run.entries, population, queries, run.as_of)
+    written = {"values": values, "traits": traits.compute(values, expanded.definition.traits)}
     for name, frame in written.items():
         by_id = frame.join(names, on="profile").select("profile_id", pl.exclude("profile", "profile_id"))
         runs.write(space.lake, run.run_id, name, by_id.sort("profile_id"))
@@ -256,7 +263,8 @@ def evaluate_audiences(space: OpenSpace, run: Run) -> dict[str, int]:
     """Who is in each audience, since when, and what changed since the run before."""
     population = People.of_run(space, run.run_id)
     values, computed = (people.by_profile(space, run.run_id, name, population) for name in ("values", "traits"))
-    members = people.members_of(space, population, space.definition.audiences, values, computed, run.as_of)
+    expanded = families.of_run(space, run.run_id)
+    members = people.members_of(expanded, population, space.definition.audiences, values, computed, run.as_of)
     before = _before(space, run)
     entered = members.join(before, on=["audience", "profile_id"], how="left").with_columns(
         pl.col("entered_at").fill_null(run.as_of)
@@ -287,7 +295,7 @@ def complete(space: OpenSpace, run: Run) -> dict:
     document = run.document | {
         "tables": counted,
         "audiences": sizes,
-        "traits": trait_sizes.row(0, named=True) if space.definition.traits else {},
+        "traits": trait_sizes.row(0, named=True) if trait_sizes.width else {},
     }
     runs.complete(space.lake, run.run_id, document)
     return document
@@ -315,9 +323,9 @@ def check_present(space: OpenSpace, now: datetime) -> None:
         raise StaleError(message)
 
 
-def named(space: OpenSpace, key: str) -> Trait | Audience:
-    """The trait or audience of that key; UsageError where there is neither."""
-    for each in space.definition.computed:
+def named(space: OpenSpace, key: str) -> Trait | Audience | Family:
+    """The trait, audience or family of that key; UsageError where there is none."""
+    for each in (*space.definition.computed, *space.definition.families):
         if each.key == key:
             return each
     message = f"no trait or audience '{key}' in space '{space.definition.name}'"

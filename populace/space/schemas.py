@@ -20,6 +20,7 @@ RUN: dict[str, Columns] = {
     "custom_traits": {
         "profile_id": pl.String, "name": pl.String, "value": pl.String, "updated_at": INSTANT, "source": pl.String,
     },
+    "families": {"family": pl.String, "key": pl.String, "value": pl.String},
     "memberships": {"audience": pl.String, "profile_id": pl.String, "entered_at": INSTANT},
     "changes": {"audience": pl.String, "profile_id": pl.String, "change": pl.String},
     "violations": {

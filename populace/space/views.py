@@ -1,14 +1,14 @@
 """Questions about a published run: what there is, who is in it, and what a definition would give."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 import polars as pl
 
 from populace import query, traits
-from populace.definitions import Audience, Destination, Trait
+from populace.definitions import Audience, Destination, Family, Trait
 from populace.errors import UsageError
 from populace.events import identifiers
 from populace.events.jsontext import names
@@ -16,7 +16,7 @@ from populace.events.tables import event_of, is_event
 from populace.lake import ledger, runs, tables
 from populace.lake.delivery import Ledger
 from populace.nodes import references
-from populace.space import people, recompute, standing
+from populace.space import families, people, recompute, standing
 from populace.space.opening import OpenSpace
 
 LATEST_EVENTS = 10
@@ -190,13 +190,17 @@ def members(space: OpenSpace, key: str, as_of: datetime | None = None) -> pl.Dat
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a definition gives over the current run's profiles: how many, some of them, and how."""
+    """What a definition gives over the current run's profiles: how many, some of them, and how.
+
+    `traits` are those of a family, each with the value that names it and how many profiles have it.
+    """
 
     run_id: str
     count: int
     sample: list[dict[str, Any]]
     explanation: dict[str, list[str]]
     unknown: list[str]
+    traits: list[dict[str, Any]] = field(default_factory=list)
 
 
 def preview(space: OpenSpace, key: str | None = None, text: str | None = None) -> Preview:
@@ -209,11 +213,14 @@ def preview(space: OpenSpace, key: str | None = None, text: str | None = None) -
     text
         A query instead, of either kind.
     """
-    definition = recompute.named(space, key) if key else _definition(text or "")
     run = recompute.reopen(space, current(space), strict=False)
+    known = families.of_run(space, run.run_id)
+    definition = recompute.named(known, key) if key else _definition(text or "")
+    if isinstance(definition, Family):
+        return _preview_family(space, run, definition)
     if isinstance(definition, Trait):
-        return _preview_trait(space, run, definition)
-    return _preview_audience(space, run, definition)
+        return _preview_trait(known, run, definition)
+    return _preview_audience(known, run, definition)
 
 
 def _definition(text: str) -> Trait | Audience:
@@ -245,6 +252,20 @@ def _preview_trait(space: OpenSpace, run: recompute.Run, trait: Trait) -> Previe
     present = found.drop_nulls().sort("profile_id")
     sample = present.head(SAMPLE).rename({trait.key: "value"}).rows(named=True)
     return Preview(run.run_id, present.height, sample, traits.explain([trait.query]), [])
+
+
+def _preview_family(space: OpenSpace, run: recompute.Run, family: Family) -> Preview:
+    population = people.People.of_run(space, run.run_id)
+    alone = replace(space, definition=replace(space.definition, families=(family,)))
+    expanded, members = families.expand(alone, run.entries, population, run.as_of)
+    made = [each for each in expanded.definition.traits if each.key in set(members.get_column("key"))]
+    queries = [each.query for each in made]
+    profiles, values = people.reduced(expanded, run.entries, population, queries, run.as_of)
+    found = traits.compute(values, made).join(profiles, on="profile").drop("profile")
+    counts = found.select(pl.exclude("profile_id").count()).row(0, named=True) if made else {}
+    listed = [each | {"profiles": counts[each["key"]]} for each in members.drop("family").rows(named=True)]
+    sample = found.sort("profile_id").head(SAMPLE).rows(named=True)
+    return Preview(run.run_id, found.height, sample, traits.explain(queries), [], listed)
 
 
 def _preview_audience(space: OpenSpace, run: recompute.Run, audience: Audience) -> Preview:

@@ -20,8 +20,8 @@ def masked(table: pl.LazyFrame, row: Row, streams: Iterable[Event], as_of: datet
     marked = table.with_columns(keeps(stream, row, as_of).alias(names[text]) for text, stream in distinct.items())
     # Rows that no reducer wants are dropped before they are grouped, which is what costs.
     kept = marked.filter(pl.any_horizontal(list(names.values())))
-    sessions = {names[text]: gaps for text, stream in distinct.items() if (gaps := _gaps(stream))}
-    return kept.with_columns(_latest(name, gaps) for name, gaps in sessions.items()), names
+    sessions = {names[text]: found for text, stream in distinct.items() if (found := _sessions(stream))}
+    return kept.with_columns(_latest(name, found, as_of) for name, found in sessions.items()), names
 
 
 def in_window(window: timedelta | None, as_of: datetime) -> pl.Expr:
@@ -66,18 +66,20 @@ def _is_after() -> pl.Expr:
 # --- sessions -----------------------------------------------------------------------------------------
 
 
-def _gaps(stream: Event) -> list[timedelta]:
-    return [each.gap.length for each in stream.filters if isinstance(each, ExpiresAfter)]
+def _sessions(stream: Event) -> list[ExpiresAfter]:
+    return [each for each in stream.filters if isinstance(each, ExpiresAfter)]
 
 
-def _latest(mask: str, gaps: list[timedelta]) -> pl.Expr:
+def _latest(mask: str, sessions: list[ExpiresAfter], as_of: datetime) -> pl.Expr:
     """The rows of a mask that are in the newest session of their profile (T-21)."""
-    begins = [_begin(pl.when(pl.col(mask)).then("timestamp"), gap).over("profile") for gap in gaps]
+    timestamps = pl.when(pl.col(mask)).then("timestamp")
+    begins = [_begin(timestamps, each, as_of).over("profile") for each in sessions]
     late = [(pl.col("timestamp") >= begin).fill_null(value=False) for begin in begins]
     return pl.all_horizontal([pl.col(mask), *late])
 
 
-def _begin(timestamps: pl.Expr, gap: timedelta) -> pl.Expr:
-    """The first instant after the last gap that is longer than one may be."""
-    ordered = timestamps.drop_nulls().sort()
-    return ordered.filter((ordered.diff() > gap).fill_null(value=True)).max()
+def _begin(timestamps: pl.Expr, session: ExpiresAfter, as_of: datetime) -> pl.Expr:
+    """The first instant after the last gap that is longer than one may be; null where the session expired."""
+    ordered, gap = timestamps.drop_nulls().sort(), session.gap.length
+    begin = ordered.filter((ordered.diff() > gap).fill_null(value=True)).max()
+    return pl.when(ordered.max() >= as_of - gap).then(begin) if session.expire else begin

@@ -11,11 +11,12 @@ import polars as pl
 from populace.expressions import JSON, Number, Row, Value, iso
 from populace.nodes import Average, Count, Field, First, Last, Max, Min, Mode, Reducer, Sum, Unique, UniqueCount
 from populace.query import fingerprint, print_query
-from populace.traits import listing
+from populace.traits import listing, splitting
 from populace.traits.given import Given, Tables
 from populace.traits.masks import Names, in_window, masked
 from populace.traits.planning import ORDER, Reducers, by_event, inside, stream_of, window_of
 from populace.traits.related import attached
+from populace.traits.splitting import Split
 from populace.traits.values import any_value, column, empty
 
 AMOUNT = pl.Decimal(38, 6)  # what sums add up, so that they do not depend on the order of rows
@@ -96,11 +97,26 @@ def _scans(name: str, table: pl.LazyFrame, group: Reducers, given: Given) -> Ite
     seen = table.filter(in_window(window_of(group.values()), given.as_of)).with_columns(event=pl.lit(name))
     funnels = {key: each for key, each in group.items() if inside(stream_of(each))}
     plain = {key: each for key, each in group.items() if key not in funnels}
-    if plain:
-        yield from _groupings(given.beside(seen, plain), plain, given)
+    shared = splitting.splits(plain)
+    alone = {key: each for key, each in plain.items() if not any(key in split.keys.values() for split in shared)}
+    for split in shared:
+        yield from _apart(given.beside(seen, plain), split, given)
+    if alone:
+        yield from _groupings(given.beside(seen, alone), alone, given)
     if funnels:
         beside = given.beside(seen, funnels)
         yield from _groupings(attached(beside, funnels, given, partial(_over, given=given)), funnels, given)
+
+
+def _apart(seen: pl.LazyFrame, split: Split, given: Given) -> Iterator[_Scan]:
+    """The groupings of reducers that differ in the value of a field only."""
+    rows, profile = splitting.numbered(seen, split, given.row(seen)), seen.collect_schema()["profile"]
+    for scan in _groupings(rows, {fingerprint(split.reducer): split.reducer}, given):
+        yield _Scan(scan.rows, partial(_spread, scan, split, profile))
+
+
+def _spread(scan: _Scan, split: Split, profile: pl.DataType, rows: pl.DataFrame) -> pl.DataFrame:
+    return splitting.spread(scan.finish(rows), split, profile)
 
 
 def _groupings(seen: pl.LazyFrame, group: Reducers, given: Given) -> Iterator[_Scan]:

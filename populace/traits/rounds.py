@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from populace.errors import DefinitionError
 from populace.nodes import Query, Reducer, references
 from populace.query import fingerprint
 from populace.traits.planning import reducers
@@ -14,7 +15,12 @@ def rounds(queries: Iterable[Query], defined: Mapping[str, Query]) -> list[list[
     Parameters
     ----------
     defined
-        The queries of traits and audiences by key, which do not refer to each other in a ring.
+        The queries of traits and audiences by key.
+
+    Raises
+    ------
+    DefinitionError
+        If they refer to each other in a ring, which the loader cannot know of the traits of families.
 
     Returns
     -------
@@ -36,6 +42,7 @@ class _Graph:
 
     defined: Mapping[str, Query]
     depths: dict[str, int] = field(default_factory=dict)
+    path: list[str] = field(default_factory=list)  # of what is being looked at
 
     def below(self, keys: Iterable[str]) -> set[str]:
         """The definitions of these keys, and those that they cannot do without."""
@@ -52,9 +59,16 @@ class _Graph:
         return max((1 + self._depth_of(key) for key in references(reducer) if key in self.defined), default=0)
 
     def _depth_of(self, key: str) -> int:
+        if key in self.path:
+            ring = " → ".join([*self.path[self.path.index(key) :], key])
+            raise DefinitionError([f"definitions refer to each other in a ring: {ring}"])
         if key not in self.depths:
-            query = self.defined[key]
-            own = [self.depth(each) for each in reducers([query])]
-            others = [self._depth_of(each) for each in references(query) if each in self.defined]
-            self.depths[key] = max([*own, *others], default=0)
+            self.path.append(key)
+            self.depths[key] = self._depth_below(self.defined[key])
+            self.path.pop()
         return self.depths[key]
+
+    def _depth_below(self, query: Query) -> int:
+        own = [self.depth(each) for each in reducers([query])]
+        others = [self._depth_of(each) for each in references(query) if each in self.defined]
+        return max([*own, *others], default=0)

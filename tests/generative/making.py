@@ -265,7 +265,7 @@ wheres = built(nodes.Where, conditions(event_fields))
 windows = built(nodes.Within, lengths)
 betweens = built(nodes.Between, lengths, lengths)
 sources = built(nodes.Sources, of([("web",), ("app",), ("app", "web"), ("other",)]))
-sessions = built(nodes.ExpiresAfter, gaps)
+sessions = built(nodes.ExpiresAfter, gaps, of([False, False, True]))
 filters = several(either(wheres, wheres, windows, betweens, sources, sessions), 0, 2)
 
 

@@ -37,20 +37,20 @@ def stream(node, person, around=()):
         exists = event["profile"] == person.profile and event["timestamp"] <= person.as_of
         if exists and event["event"] == node.name and all(passes(each, event, person, around) for each in node.filters):
             found.append(event)
-    gaps = [values.length(each.gap) for each in node.filters if type(each) is nodes.ExpiresAfter]
-    newest = [session(found, gap) for gap in gaps]
+    newest = [session(found, each, person.as_of) for each in node.filters if type(each) is nodes.ExpiresAfter]
     return [event for event in found if all(event["message_id"] in ids for ids in newest)]
 
 
-def session(events, gap):
+def session(events, node, as_of):
     """The message ids of the newest run of events between which nothing is longer than the gap (T-21)."""
-    ids, before = set(), None
+    ids, before, gap = set(), None, values.length(node.gap)
     for event in sorted(events, key=lambda event: event["timestamp"]):
         if before is not None and event["timestamp"] - before > gap:
             ids = set()
         ids.add(event["message_id"])
         before = event["timestamp"]
-    return ids
+    is_over = node.expire and before is not None and as_of - before > gap
+    return set() if is_over else ids
 
 
 def passes(node, event, person, around):

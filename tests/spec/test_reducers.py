@@ -199,5 +199,11 @@ def test_t21_a_session_is_of_the_events_that_all_filters_keep():
     assert of_e("where(property('x') < 4).expires_after(1800 seconds).count()", SESSION) == {1: 2, 2: 2}
 
 
+def test_t21_a_session_that_expires_is_over_when_its_gap_is():
+    rows = "profile|timestamp\n1|2024-03-31T09:00\n1|2024-03-31T11:00\n2|2024-03-31T10:59:59\n3|2024-03-31T11:30\n"
+    assert of_e("expires_after(expire: 1 hour).count()", rows) == {1: 1, 3: 1}
+    assert of_e("expires_after(1 hour).count()", rows) == {1: 1, 2: 1, 3: 1}
+
+
 def test_t21_a_session_outlives_its_gap():
     assert of_e("expires_after(1 hour).count()", "profile|timestamp\n1|d-20\n1|d-9\n") == {1: 1}

@@ -1,6 +1,5 @@
 """Which columns of a flattened archive hold the paths below `context` that someone reads."""
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 
 import polars as pl
@@ -8,6 +7,7 @@ import polars as pl
 from populace.events.jsontext import Path, dotted
 from populace.events.layouts import typed
 from populace.events.layouts.canonical import Columns, Schema
+from populace.spelling import snake
 
 PREFIX = "context_"
 EXTERNAL_IDS = ("externalIds",)
@@ -68,11 +68,6 @@ def _own(path: Path, below: Mapping[str, str]) -> str | None:
 def _deeper(path: Path, below: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for start in dict.fromkeys(("_".join(path) + "_", snake("_".join(path)) + "_")):
         yield from ((name.removeprefix(start), column) for name, column in below.items() if name.startswith(start))
-
-
-def snake(name: str) -> str:
-    """The snake_case spelling of a name: `userAgent` is `user_agent`."""
-    return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).lower()
 
 
 def bare(name: str) -> str:

@@ -1,0 +1,60 @@
+"""The traits of families: known once a run has seen the values that name them, and kept with the run."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+import polars as pl
+
+from populace import traits
+from populace.definitions import Trait
+from populace.lake import runs
+from populace.space import people
+from populace.space.opening import OpenSpace
+from populace.space.people import People
+from populace.space.schemas import RUN
+
+TABLE = "families"
+
+
+def expand(
+    space: OpenSpace, entries: Sequence[dict], population: People, as_of: datetime
+) -> tuple[OpenSpace, pl.DataFrame]:
+    """The space with the traits of its families, and which these are.
+
+    Returns
+    -------
+    space
+        Its traits are those that are defined by themselves, then those of families.
+    families
+        (family, key, value), one row per trait of a family: the run's table.
+
+    Raises
+    ------
+    DefinitionError
+        If a family has too many values, or some that name no trait or the same one.
+    """
+    families = space.definition.families
+    named = [traits.naming(each) for each in families]
+    seen = traits.seen(people.streams(space, entries, people.placed(population), named, as_of), families, as_of)
+    made = traits.expanded(families, seen, {each.key for each in space.definition.computed})
+    rows = [(family, trait.key, value) for family, value, trait in made]
+    table = pl.DataFrame(rows, schema=RUN[TABLE], orient="row").sort("family", "key")
+    return _with(space, [trait for _, _, trait in made]), table
+
+
+def of_run(space: OpenSpace, run_id: str) -> OpenSpace:
+    """The space with the traits that its families have in a run; those that are defined by themselves now go before."""
+    families = {each.key: each for each in space.definition.families}
+    if not families or not runs.has(space.lake, run_id, TABLE):  # runs of earlier versions have no such table
+        return space
+    taken = {each.key for each in space.definition.computed}
+    rows = runs.table(space.lake, run_id, TABLE).collect().rows(named=True)
+    known = [each for each in rows if each["family"] in families and each["key"] not in taken]
+    return _with(space, [traits.member(families[each["family"]], each["value"], each["key"]) for each in known])
+
+
+def _with(space: OpenSpace, made: list[Trait]) -> OpenSpace:
+    ordered = sorted(made, key=lambda each: each.key)
+    definition = replace(space.definition, traits=(*space.definition.traits, *ordered))
+    return replace(space, definition=definition)
