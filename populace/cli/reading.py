@@ -9,6 +9,7 @@ from polars import DataFrame, Series, String
 
 from populace.cli import output
 from populace.space import OpenSpace, open_space, recompute, views
+from populace.space import spans as stays
 
 SHOWN = 20
 
@@ -86,15 +87,24 @@ def show(space: str, identifier: str, definitions: str, *, as_json: bool) -> Non
 @click.argument("space")
 @click.argument("key")
 @click.option("--as-of", metavar="T", help="Of the newest run of this instant or before; the current run otherwise.")
+@click.option("--spans", is_flag=True, help="When people entered and left instead, from all runs.")
 @click.option("--format", "form", type=click.Choice(["ndjson", "csv", "parquet"]), help="Default: a table, or ndjson.")
 @click.option("--output", "file", type=click.Path(dir_okay=False, path_type=Path), help="A file; needed for parquet.")
 @output.options
 def members(
-    space: str, key: str, as_of: str | None, form: str | None, file: Path | None, definitions: str, *, as_json: bool
+    space: str,
+    key: str,
+    as_of: str | None,
+    form: str | None,
+    file: Path | None,
+    definitions: str,
+    *,
+    spans: bool,
+    as_json: bool,
 ) -> None:
     """The members of an audience with their identifiers."""
     moment = recompute.instant(as_of) if as_of else None
-    found = views.members(_open(space, definitions), key, moment)
+    found = (stays.spans if spans else views.members)(_open(space, definitions), key, moment)
     if form == "parquet" and file is None:
         message = "--format parquet needs --output FILE"
         raise click.UsageError(message)
@@ -109,7 +119,8 @@ def members(
         output.write("".join(output.line(row) for row in _rows(found)), file)
     else:
         shown = _rows(found.head(SHOWN).drop("audience"))
-        output.table(f"{key}: {found.height:,} members, the first {len(shown)}", shown)
+        what = "stays" if spans else "members"
+        output.table(f"{key}: {found.height:,} {what}, the first {len(shown)}", shown)
 
 
 def _rows(found: DataFrame) -> list[dict]:

@@ -37,12 +37,18 @@ def run_at(space: OpenSpace, as_of: datetime | None) -> str:
     """The current run, or the newest complete one of `as_of` or before, backfilled ones included."""
     if as_of is None:
         return current(space)
-    wanted, published = runs.iso(as_of), runs.current(space.lake)
-    found = [each for each in _manifests(space) if each["as_of"] <= wanted]
+    wanted = runs.iso(as_of)
+    found = [each for each in ranked(space) if each["as_of"] <= wanted]
     if not found:
         message = f"no run as of {wanted} or before; make one with `populace backfill {space.definition.name}`"
         raise UsageError(message)
-    return max(found, key=lambda each: (each["as_of"], each["run_id"] == published, each["run_id"]))["run_id"]
+    return found[-1]["run_id"]
+
+
+def ranked(space: OpenSpace) -> list[dict]:
+    """The manifests of all complete runs, oldest first; of several of one instant the one that counts is the last."""
+    published = runs.current(space.lake)
+    return sorted(_manifests(space), key=lambda each: (each["as_of"], each["run_id"] == published, each["run_id"]))
 
 
 def history(space: OpenSpace, since: datetime, until: datetime) -> Iterator[dict[str, Any]]:
@@ -173,19 +179,25 @@ def _latest_events(space: OpenSpace, run_id: str, sightings: pl.Series) -> list[
 def members(space: OpenSpace, key: str, as_of: datetime | None = None) -> pl.DataFrame:
     """(audience, profile_id, entered_at, identifiers), one row per member; identifiers by type."""
     run_id = run_at(space, as_of)
+    check_audience(space, run_id, key)
+    found = runs.table(space.lake, run_id, "memberships").filter(pl.col("audience") == key)
+    return found.join(identifiers_of(space, run_id), on="profile_id", how="left").sort("profile_id").collect()
+
+
+def check_audience(space: OpenSpace, run_id: str, key: str) -> None:
+    """Refuse an audience that a complete run does not have."""
     sizes = runs.manifest(space.lake, run_id)["audiences"]  # type: ignore[index]
     if key not in sizes:
         message = f"run {run_id} has no audience '{key}'; it has {', '.join(sorted(sizes)) or 'none'}"
         raise UsageError(message)
-    found = runs.table(space.lake, run_id, "memberships").filter(pl.col("audience") == key)
+
+
+def identifiers_of(space: OpenSpace, run_id: str) -> pl.LazyFrame:
+    """(profile_id, identifiers), one row per profile: a list of {id_type, id_value: list}."""
     known = runs.table(space.lake, run_id, "external_ids").select("profile_id", "id_type", "id_value")
     types = known.group_by("profile_id", "id_type").agg(pl.col("id_value").sort())
-    by_profile = (
-        types.sort("id_type")
-        .group_by("profile_id", maintain_order=True)
-        .agg(identifiers=pl.struct("id_type", "id_value"))
-    )
-    return found.join(by_profile, on="profile_id", how="left").sort("profile_id").collect()
+    grouped = types.sort("id_type").group_by("profile_id", maintain_order=True)
+    return grouped.agg(identifiers=pl.struct("id_type", "id_value"))
 
 
 @dataclass(frozen=True, slots=True)
