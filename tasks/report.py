@@ -52,6 +52,9 @@ def published(space: str, manifest: dict, *, is_current: bool) -> None:
         _table("Trait", "Profiles", manifest["traits"]),
         _table("Table", "Rows", manifest["tables"]),
     ]
+    if manifest["undated"]:
+        counts = {f"{each['value']}, {each['counted']}": each["count"] for each in manifest["undated"]}
+        lines.append(_table("Compared with dates, and none", "Count", counts))
     create_markdown_artifact("\n\n".join(lines), key=f"{key(space)}-run", description=manifest["run_id"])
 
 

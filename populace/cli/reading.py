@@ -52,6 +52,8 @@ def status(space: str, definitions: str, *, days: bool, as_json: bool) -> None:
         output.table("Tables", [{"table": name, "rows": count} for name, count in run["tables"].items()])
         output.table("Audiences", [{"audience": name, "members": count} for name, count in run["audiences"].items()])
         output.table("Traits", [{"trait": name, "profiles": count} for name, count in run["traits"].items()])
+        if run.get("undated"):
+            output.table("Compared with dates, and none", run["undated"])
     output.destinations(_about(rows, "destination"))
 
 
@@ -147,6 +149,9 @@ def preview(space: str, key: str | None, text: str | None, definitions: str, *, 
     found = views.preview(_open(space, definitions), key, text)
     for name in found.unknown:
         output.errors.print(f"warning: nobody has a trait '{name}' and nothing here is called so", soft_wrap=True)
+    for each in found.undated:
+        whose = f"{each['value']} of {each['count']:,} {each['counted']}"
+        output.errors.print(f"warning: {whose} is no date, so it is neither before nor after any", soft_wrap=True)
     if as_json:
         told = {"run_id": found.run_id, "count": found.count, "sample": found.sample, "scans": found.explanation}
         output.emit([told | ({"traits": found.traits} if found.traits else {})])

@@ -20,7 +20,7 @@ from populace.definitions import Audience, Family, Identity, Limit, Trait
 from populace.errors import StaleError, UsageError
 from populace.lake import ledger, runs, tables
 from populace.lake.objects import read_json, write_json
-from populace.space import families, people
+from populace.space import families, people, undated
 from populace.space.opening import OpenSpace
 from populace.space.people import People
 from populace.space.schemas import LAKE, RUN, empty
@@ -250,7 +250,8 @@ def compute_traits(space: OpenSpace, run: Run) -> dict[str, int]:
     population = People.of_run(space, run.run_id)
     expanded, members = families.expand(space, run.entries, population, run.as_of)
     runs.write(space.lake, run.run_id, families.TABLE, members)
-    queries = [each.query for each in expanded.definition.computed]
+    computed = expanded.definition.computed
+    queries = [*(each.query for each in computed), *undated.asked(computed).values()]
     names, values = people.reduced(expanded, run.entries, population, queries, run.as_of)
     written = {"values": values, "traits": traits.compute(values, expanded.definition.traits)}
     for name, frame in written.items():
@@ -264,7 +265,11 @@ def evaluate_audiences(space: OpenSpace, run: Run) -> dict[str, int]:
     population = People.of_run(space, run.run_id)
     values, computed = (people.by_profile(space, run.run_id, name, population) for name in ("values", "traits"))
     expanded = families.of_run(space, run.run_id)
-    members = people.members_of(expanded, population, space.definition.audiences, values, computed, run.as_of)
+    asked = undated.asked(expanded.definition.computed)
+    wanted = (*space.definition.audiences, *undated.audiences(asked))
+    found = people.members_of(expanded, population, wanted, values, computed, run.as_of)
+    runs.write(space.lake, run.run_id, undated.TABLE, undated.counted(asked, values, found))
+    members = found.filter(pl.col("audience").is_in([each.key for each in space.definition.audiences]))
     before = _before(space, run)
     entered = members.join(before, on=["audience", "profile_id"], how="left").with_columns(
         pl.col("entered_at").fill_null(run.as_of)
@@ -296,6 +301,7 @@ def complete(space: OpenSpace, run: Run) -> dict:
         "tables": counted,
         "audiences": sizes,
         "traits": trait_sizes.row(0, named=True) if trait_sizes.width else {},
+        "undated": runs.table(space.lake, run.run_id, undated.TABLE).collect().rows(named=True),
     }
     runs.complete(space.lake, run.run_id, document)
     return document

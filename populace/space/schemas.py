@@ -23,6 +23,7 @@ RUN: dict[str, Columns] = {
     "families": {"family": pl.String, "key": pl.String, "value": pl.String},
     "memberships": {"audience": pl.String, "profile_id": pl.String, "entered_at": INSTANT},
     "changes": {"audience": pl.String, "profile_id": pl.String, "change": pl.String},
+    "undated": {"value": pl.String, "counted": pl.String, "count": pl.Int64},
     "violations": {
             "kind": pl.String, "collection": pl.String, "id_type": pl.String, "id_value": pl.String,
             "profile_id": pl.String, "message_id": pl.String, "timestamp": INSTANT,

@@ -16,7 +16,7 @@ from populace.events.tables import event_of, is_event
 from populace.lake import ledger, runs, tables
 from populace.lake.delivery import Ledger
 from populace.nodes import references
-from populace.space import families, people, recompute, standing
+from populace.space import families, people, recompute, standing, undated
 from populace.space.opening import OpenSpace
 
 LATEST_EVENTS = 10
@@ -80,8 +80,9 @@ def status(space: OpenSpace, run_id: str | None = None, *, days: bool = False) -
     shown = run_id or published
     manifest = runs.manifest(space.lake, shown) if shown else None
     if manifest:
-        kept = ("run_id", "as_of", "before", "stale", "tables", "audiences", "traits")
-        yield {"about": "run", "current": shown == published} | {name: manifest[name] for name in kept}
+        kept = ("run_id", "as_of", "before", "stale", "tables", "audiences", "traits", "undated")
+        told = {name: manifest.get(name, []) for name in kept}  # manifests of earlier versions say nothing of undated
+        yield {"about": "run", "current": shown == published} | told
     for destination in space.definition.destinations:
         yield _destination_status(space, destination)
 
@@ -204,7 +205,8 @@ def identifiers_of(space: OpenSpace, run_id: str) -> pl.LazyFrame:
 class Preview:
     """What a definition gives over the current run's profiles: how many, some of them, and how.
 
-    `traits` are those of a family, each with the value that names it and how many profiles have it.
+    `traits` are those of a family, each with the value that names it and how many profiles have it. `undated` says what
+    is compared with dates and is none.
     """
 
     run_id: str
@@ -213,6 +215,7 @@ class Preview:
     explanation: dict[str, list[str]]
     unknown: list[str]
     traits: list[dict[str, Any]] = field(default_factory=list)
+    undated: list[dict[str, Any]] = field(default_factory=list)
 
 
 def preview(space: OpenSpace, key: str | None = None, text: str | None = None) -> Preview:
@@ -257,13 +260,16 @@ def _parsed(text: str) -> Trait | Audience:
 
 
 def _preview_trait(space: OpenSpace, run: recompute.Run, trait: Trait) -> Preview:
+    asked = undated.asked([trait])
     profiles, values = people.reduced(
-        space, run.entries, people.People.of_run(space, run.run_id), [trait.query], run.as_of
+        space, run.entries, people.People.of_run(space, run.run_id), [trait.query, *asked.values()], run.as_of
     )
     found = traits.compute(values, [trait]).join(profiles, on="profile").select("profile_id", trait.key)
     present = found.drop_nulls().sort("profile_id")
     sample = present.head(SAMPLE).rename({trait.key: "value"}).rows(named=True)
-    return Preview(run.run_id, present.height, sample, traits.explain([trait.query]), [])
+    nobody = pl.DataFrame(schema=["audience"])
+    none = undated.counted(asked, values, nobody).rows(named=True)
+    return Preview(run.run_id, present.height, sample, traits.explain([trait.query]), [], undated=none)
 
 
 def _preview_family(space: OpenSpace, run: recompute.Run, family: Family) -> Preview:
@@ -281,8 +287,11 @@ def _preview_family(space: OpenSpace, run: recompute.Run, family: Family) -> Pre
 
 
 def _preview_audience(space: OpenSpace, run: recompute.Run, audience: Audience) -> Preview:
-    audiences = tuple({each.key: each for each in (*space.definition.audiences, audience)}.values())
-    queries = [*(each.query for each in space.definition.traits), *(each.query for each in audiences)]
+    asked = undated.asked([audience])
+    others = [each for each in space.definition.audiences if each.key != audience.key]
+    audiences = (*others, audience, *undated.audiences(asked))
+    computed = [*(each.query for each in space.definition.traits), *(each.query for each in audiences)]
+    queries = [*computed, *asked.values()]
     population = people.People.of_run(space, run.run_id)
     _, values = people.reduced(space, run.entries, population, queries, run.as_of)
     computed = people.by_profile(space, run.run_id, "traits", population)
@@ -290,7 +299,8 @@ def _preview_audience(space: OpenSpace, run: recompute.Run, audience: Audience) 
     found = members.filter(pl.col("audience") == audience.key)
     sample = found.select("profile_id").head(SAMPLE).rows(named=True)
     unknown = _unknown_traits(space, run, audience)
-    return Preview(run.run_id, found.height, sample, traits.explain([audience.query]), unknown)
+    none = undated.counted(asked, values, members).rows(named=True)
+    return Preview(run.run_id, found.height, sample, traits.explain([audience.query]), unknown, undated=none)
 
 
 def _unknown_traits(space: OpenSpace, run: recompute.Run, audience: Audience) -> list[str]:

@@ -1,0 +1,55 @@
+"""How much of what definitions compare with dates is no date: such a value is neither before nor after any of them."""
+
+from collections.abc import Iterable, Mapping
+
+import polars as pl
+
+from populace import query, traits
+from populace.definitions import Audience, Trait
+from populace.nodes import Condition, Count, Query
+from populace.space.schemas import RUN
+
+TABLE = "undated"
+Asked = Mapping[str, Query]  # by a text that names the values
+
+
+def asked(definitions: Iterable[Trait | Audience]) -> Asked:
+    """What finds such values; empty where no definition compares anything with dates."""
+    return {text: found for each in definitions for text, found in query.undated(each.query).items()}
+
+
+def audiences(found: Asked) -> tuple[Audience, ...]:
+    """Whoever has such a value of a trait, as audiences that no space can define."""
+    conditions = {text: each for text, each in found.items() if isinstance(each, Condition)}
+    return tuple(Audience(_hidden(text), each, include_anonymous=True) for text, each in conditions.items())
+
+
+def _hidden(text: str) -> str:
+    return f"undated {text}"
+
+
+def counted(found: Asked, values: pl.DataFrame, members: pl.DataFrame) -> pl.DataFrame:
+    """How many there are, where there are any.
+
+    Parameters
+    ----------
+    values
+        From `people.reduced`, with the reducers of these queries.
+    members
+        (audience, …), with those of `audiences`.
+
+    Returns
+    -------
+    (value, counted: events or profiles, count), one row per named value, by its text.
+    """
+    sizes = dict(members.group_by("audience").len().iter_rows())
+    events = {text: _sum(values, each) for text, each in found.items() if isinstance(each, Count)}
+    people = {text: sizes.get(_hidden(text), 0) for text in found if text not in events}
+    rows = [("events", *each) for each in events.items()] + [("profiles", *each) for each in people.items()]
+    told = [(text, unit, count) for unit, text, count in rows if count]
+    return pl.DataFrame(told, schema=RUN[TABLE], orient="row").sort("value")
+
+
+def _sum(values: pl.DataFrame, reducer: Count) -> int:
+    name = traits.column(values, reducer)
+    return int(values.get_column(name).sum()) if name in values.columns else 0
