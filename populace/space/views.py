@@ -15,7 +15,7 @@ from populace.events.jsontext import names
 from populace.events.tables import event_of, is_event
 from populace.lake import ledger, runs, tables
 from populace.lake.delivery import Ledger
-from populace.nodes import references
+from populace.nodes import Query, references
 from populace.space import families, people, recompute, standing, undated
 from populace.space.opening import OpenSpace
 
@@ -290,10 +290,10 @@ def _preview_audience(space: OpenSpace, run: recompute.Run, audience: Audience) 
     asked = undated.asked([audience])
     others = [each for each in space.definition.audiences if each.key != audience.key]
     audiences = (*others, audience, *undated.audiences(asked))
-    computed = [*(each.query for each in space.definition.traits), *(each.query for each in audiences)]
-    queries = [*computed, *asked.values()]
+    queries: list[Query] = [each.query for each in space.definition.traits]
+    queries += [each.query for each in audiences]
     population = people.People.of_run(space, run.run_id)
-    _, values = people.reduced(space, run.entries, population, queries, run.as_of)
+    _, values = people.reduced(space, run.entries, population, [*queries, *asked.values()], run.as_of)
     computed = people.by_profile(space, run.run_id, "traits", population)
     members = people.members_of(space, population, audiences, values, computed, run.as_of)
     found = members.filter(pl.col("audience") == audience.key)
