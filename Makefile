@@ -21,7 +21,7 @@ RECENT := import sys; sys.exit(sys.version_info < (3, 11))
 export DO_NOT_TRACK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui test nightly check format lock deploy clean
+.PHONY: help setup demo ui test nightly check format manual lock deploy clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,6 +77,9 @@ check: setup  ## what every commit must pass: lint, format, types, layers
 format: setup  ## write the code as `check` wants it
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+manual: setup  ## write docs/language.md out of the spec tests of the language
+	@$(BIN)/python -m tests.spec.manual
 
 lock: setup  ## resolve requirements.txt anew from pyproject.toml
 	$(BIN)/python -m pip install -qq --disable-pip-version-check "uv>=0.9"

@@ -2,47 +2,24 @@
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import polars as pl
 import pytest
 
 from demo import events, people
 from demo.rhythm import Span
-from populace.space import open_space, views
-from tests import driving
+from populace.space import views
+from tests.demos import Demo
 
 AS_OF = datetime(2026, 9, 23, tzinfo=UTC)
 EVENTS = 5_000
-DEFINITIONS = Path(__file__).parents[2] / "definitions"
 
 pytestmark = pytest.mark.slow
 
 
-class Demo:
-    """The space dev of the repository over an archive of 5,000 events: replayed, and one run of it."""
-
-    def __init__(self, folder):
-        places = {"POPULACE_ARCHIVE": (folder / "archive").as_uri(), "POPULACE_LAKE": (folder / "lake").as_uri()}
-        self.space = open_space("dev", DEFINITIONS, places)
-        self.counts = [self._put(folder, each) for each in events.objects(AS_OF, events=EVENTS)]
-        self.summaries = driving.replay_all(self.space, AS_OF)
-        self.run_id = driving.run(self.space, AS_OF)
-
-    @staticmethod
-    def _put(folder, each):
-        file = folder / "archive" / each.key
-        file.parent.mkdir(parents=True, exist_ok=True)
-        each.frame.write_parquet(file)
-        return each.counts
-
-    def table(self, name):
-        return driving.table(self.space, self.run_id, name)
-
-
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    return Demo(tmp_path_factory.mktemp("demo"))
+    return Demo(tmp_path_factory.mktemp("demo"), AS_OF, EVENTS)
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,14 @@
-"""From definition text and pipe tables to plain Python values: how the spec tests ask the engine."""
+"""From definition text and pipe tables to plain Python values: how the spec tests ask the engine.
 
-from collections.abc import Iterable, Mapping
+What is asked here, and answered, is what the manual shows: see `tests/spec/manual.py`.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 import polars as pl
+import pytest
 
 from populace import audiences, query, traits
 from populace.definitions import Audience, Space, Trait
@@ -11,10 +16,10 @@ from populace.space import people
 from tests.tables import AS_OF, events, table
 
 
-def trait_values(text: str, rows: str, *, event: str = "E") -> dict[int, Any]:
+def trait_values(text: str, rows: str, *, event: str = "E", as_of: datetime = AS_OF) -> dict[int, Any]:
     """The value of one computed trait by profile."""
     trait = Trait("t", query.parse_trait(text))
-    values = traits.reduce({event: events(rows)}, traits.reducers([trait.query]), AS_OF)
+    values = traits.reduce({event: events(rows)}, traits.reducers([trait.query]), as_of)
     return dict(traits.compute(values, [trait]).sort("profile").rows())
 
 
@@ -25,9 +30,14 @@ def members(
     profiles: str = "profile | has_known_id\n 1 | true",
     computed: Mapping[str, str] | None = None,
     custom: str = "",
+    include_anonymous: bool = False,
+    wait_for_window: bool = False,
+    as_of: datetime = AS_OF,
 ) -> list[int]:
     """The members of one audience, by the number of the profile."""
-    found = members_of({"a": text}, tables, profiles=profiles, computed=computed, custom=custom)
+    asked = query.print_query(query.waiting(query.parse_audience(text))) if wait_for_window else text
+    more: dict[str, Any] = {"include_anonymous": include_anonymous, "as_of": as_of}
+    found = members_of({"a": asked}, tables, profiles=profiles, computed=computed, custom=custom, **more)
     return found["a"]
 
 
@@ -39,13 +49,15 @@ def members_of(
     computed: Mapping[str, str] | None = None,
     custom: str = "",
     include_anonymous: bool = False,
+    as_of: datetime = AS_OF,
 ) -> dict[str, list[int]]:
     """The members of several audiences of one run."""
     defined = [Audience(key, query.parse_audience(text)) for key, text in texts.items()]
     computing = [Trait(key, query.parse_trait(text)) for key, text in (computed or {}).items()]
     streams = {name: events(rows) for name, rows in (tables or {}).items()}
-    newest = traits.newest(events(custom), AS_OF) if custom else _no_custom_traits()
-    found = computed_of(streams, computing, defined, table(profiles), newest, include_anonymous=include_anonymous)
+    newest = traits.newest(events(custom), as_of) if custom else _no_custom_traits()
+    more: dict[str, Any] = {"include_anonymous": include_anonymous, "as_of": as_of}
+    found = computed_of(streams, computing, defined, table(profiles), newest, **more)
     return {key: found.filter(audience=key)["profile"].to_list() for key in texts}
 
 
@@ -57,6 +69,7 @@ def computed_of(
     custom: pl.DataFrame,
     *,
     include_anonymous: bool = False,
+    as_of: datetime = AS_OF,
 ) -> pl.DataFrame:
     """The members of audiences, as a run computes them: values in rounds, then traits, then audiences."""
     definition = Space(
@@ -64,10 +77,25 @@ def computed_of(
     )
     queries = {each.key: each.query for each in definition.computed}
     batches = traits.rounds(queries.values(), queries)
-    values = people.in_rounds(batches, streams, lambda: (population, custom), definition, AS_OF)
+    values = people.in_rounds(batches, streams, lambda: (population, custom), definition, as_of)
     parts = audiences.Parts(population, values, traits.compute(values, computing), custom)
-    return audiences.evaluate(parts, defined, AS_OF, traits=computing, include_anonymous=include_anonymous)
+    return audiences.evaluate(parts, defined, as_of, traits=computing, include_anonymous=include_anonymous)
 
 
 def _no_custom_traits() -> pl.DataFrame:
     return pl.DataFrame(schema={"profile": pl.UInt32, "name": pl.String, "value": pl.String})
+
+
+# --- what is not computed -------------------------------------------------------------------
+
+
+def refusal(text: str, level: query.Level = "users", parse: Callable = query.parse_audience) -> tuple[int, int, str]:
+    """Line, column and message of what a query is refused with."""
+    with pytest.raises(query.QueryError) as caught:
+        parse(text, level)
+    return caught.value.line, caught.value.column, str(caught.value)
+
+
+def as_read(text: str, parse: Callable = query.parse_audience) -> str:
+    """A query in the spelling in which it is printed."""
+    return query.print_query(parse(text))

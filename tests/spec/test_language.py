@@ -168,7 +168,7 @@ def test_q19_filters_come_in_any_order_and_number():
     assert found.filters == (Within(Duration(2, "days")), where, Sources(("s",)), Within(Duration(1, "days")))
 
 
-def test_a_between_the_wrong_way_round_is_kept_as_written():
+def test_q23_a_between_the_wrong_way_round_is_kept_as_written():
     assert stream("between(9 days, 7 days)") == Event("E", (Between(Duration(9, "days"), Duration(7, "days")),))
 
 
@@ -243,7 +243,7 @@ def test_comparisons_of_5_4(call):
     assert query.parse_audience(query.print_query(node)) == node
 
 
-def test_omits_is_the_opposite_of_contains():
+def test_n40_omits_is_printed_as_the_opposite_of_contains():
     node = query.parse_audience("trait('a').omits('x') AND trait('b') = 1")
     assert query.print_query(node) == "NOT trait('a').contains('x') AND trait('b') = 1"
 

@@ -32,7 +32,7 @@ INSTANTS = {
 
 
 @pytest.mark.parametrize("written", INSTANTS)
-def test_dates_and_timestamps_are_constants(written):
+def test_n47_dates_and_timestamps_are_constants(written):
     value = INSTANTS[written]
     found = query.parse_audience(f"trait('a') >= {written}")
     assert found == Compare(A, ">=", Literal(value))
@@ -54,7 +54,7 @@ def in_tokyo():
 
 
 @pytest.mark.usefixtures("in_tokyo")
-def test_a_timestamp_without_a_zone_is_in_utc_wherever_the_machine_stands():
+def test_a17_a_timestamp_without_a_zone_is_in_utc_wherever_the_machine_stands():
     assert query.parse_audience("trait('a') = 2024-06-30T12:00:00") == Compare(A, "=", Literal(NOON))
 
 
@@ -64,10 +64,10 @@ def test_instants_are_printed_in_utc():
     assert query.print_query(node) == text
 
 
-def test_a_date_in_quotes_is_text_outside_of_before_date_and_after_date():
+def test_a15_a_date_in_quotes_is_text_outside_of_before_date_and_after_date():
     assert query.parse_audience("trait('a') < '2000-01-01'") == Compare(A, "<", Literal("2000-01-01"))
 
 
-def test_strings_take_either_quote_and_escape_both():
+def test_q6_strings_take_either_quote_and_escape_both():
     expected = {r"""trait('a') = "it's" """: "it's", r"""trait('a') = 'it\'s \"\\'""": "it's \"\\"}
     assert all(query.parse_audience(text) == Compare(A, "=", Literal(value)) for text, value in expected.items())

@@ -3,13 +3,7 @@
 import pytest
 
 from populace import query
-
-
-def refusal(text, level="users", parse=query.parse_audience):
-    with pytest.raises(query.QueryError) as caught:
-        parse(text, level)
-    return caught.value.line, caught.value.column, str(caught.value)
-
+from tests.spec.evaluating import refusal
 
 # --- the counter-examples of 5.10 ---------------------------------------------------------------
 
@@ -19,7 +13,7 @@ FIELD = "property() belongs to an event; use it in where() or in a reducer such 
 ONE_VALUE = "needs a stream of events, and this is a value"
 NO_PARENT = "there is no parent event here; parent: stands inside where() of another event()"
 
-AUDIENCES = {
+COUNTER_EXAMPLES = {
     "X1": ("event('X')", 1, STREAM),
     "X2": ("event('X').where(property('a') > 1)", 1, STREAM),
     "X3": ("event('X').count()", 1, NUMBER),
@@ -40,9 +34,6 @@ AUDIENCES = {
         "'XOR' cannot stand here; conditions are joined by AND or OR",
     ),
     "X12": ("event('X').count() >= ", 22, "the query ends too early"),
-    "X16": (" OR ".join(["trait('a') = 1"] * 51), 1, "51 expressions; a query has at most 50"),
-}
-TRAITS = {
     "X13": (
         "event('X').count() >= 1",
         1,
@@ -54,27 +45,74 @@ TRAITS = {
         "mode() takes its minimum frequency as well, for example mode(property('a'), 2)",
     ),
     "X15": ("event('X').sum(property('a') as string)", 16, "'as' belongs in min(), max() and mode()"),
-    "a stream": ("event('X')", 1, "a stream is not a value; add .count(), .sum(…) or .last(…)"),
-    "another trait": ("trait('a')", 1, "a trait is computed from events; start with event('…')"),
-    "a constant": ("'a'", 1, "a trait is computed from events; start with event('…')"),
-    "any users": ("ANY trait('a') = 1", 1, "ANY belongs in audiences of accounts, and this is about users"),
+    "X16": (" OR ".join(["trait('a') = 1"] * 51), 1, "51 expressions; a query has at most 50"),
 }
+OF_TRAITS = ("X13", "X14", "X15")
 
 
-def test_there_are_16_counter_examples():
-    assert {each for each in AUDIENCES | TRAITS if each[0] == "X"} == {f"X{number}" for number in range(1, 17)}
+def check_refusal(*names):
+    for name in names:
+        text, column, message = COUNTER_EXAMPLES[name]
+        parse = query.parse_trait if name in OF_TRAITS else query.parse_audience
+        assert refusal(text, parse=parse) == (1, column, message)
 
 
-@pytest.mark.parametrize("number", AUDIENCES)
-def test_counter_examples_of_audiences_are_refused(number):
-    text, column, message = AUDIENCES[number]
-    assert refusal(text) == (1, column, message)
+def test_x1_to_x3_an_audience_is_true_or_false():
+    """What is refused: An audience has to be true or false, and a trait a value."""
+    check_refusal("X1", "X2", "X3")
 
 
-@pytest.mark.parametrize("number", TRAITS)
-def test_counter_examples_of_traits_are_refused(number):
-    text, column, message = TRAITS[number]
-    assert refusal(text, parse=query.parse_trait) == (1, column, message)
+def test_x13_a_trait_is_a_value():
+    """What is refused: …"""
+    check_refusal("X13")
+
+
+def test_q2_a_trait_is_computed_from_events():
+    """What is refused: …"""
+    message = "a trait is computed from events; start with event('…')"
+    for text in ("trait('a')", "'a'"):
+        assert refusal(text, parse=query.parse_trait) == (1, 1, message)
+
+
+def test_x4_and_x10_fields_and_parents_belong_to_an_event():
+    """What is refused: A property, or a parent, where there is no event; a call after something that it is not for."""
+    check_refusal("X4", "X10")
+
+
+def test_x5_to_x7_each_call_follows_what_it_is_for():
+    """What is refused: …"""
+    check_refusal("X5", "X6", "X7")
+
+
+def test_x8_and_x9_windows_have_hours_and_days():
+    """What is refused: Other units than hours and days; what joins no conditions, is not complete, or too long."""
+    check_refusal("X8", "X9")
+
+
+def test_x11_and_x12_and_x16_conditions_are_joined_and_counted():
+    """What is refused: …"""
+    check_refusal("X11", "X12", "X16")
+
+
+def test_x14_and_x15_reducers_take_what_they_need():
+    """What is refused: A reducer with too little, or with what belongs to another; a call that there is not."""
+    check_refusal("X14", "X15")
+
+
+def test_q1_a_misspelt_call_is_told_with_the_nearest_one():
+    """What is refused: …"""
+    message = "there is no cuont(); did you mean count()?"
+    assert refusal("event('X').cuont() >= 1") == (1, 12, message)
+
+
+def test_q2_a_stream_is_no_trait():
+    message = "a stream is not a value; add .count(), .sum(…) or .last(…)"
+    assert refusal("event('X')", parse=query.parse_trait) == (1, 1, message)
+
+
+def test_q7_users_have_no_users():
+    message = "ANY belongs in audiences of accounts, and this is about users"
+    assert refusal("ANY trait('a') = 1", parse=query.parse_trait) == (1, 1, message)
 
 
 # --- types, 5.5 ---------------------------------------------------------------------------------
@@ -98,7 +136,7 @@ def name_of(call):
 
 
 @pytest.mark.parametrize("call", COMPARISONS)
-def test_streams_are_not_compared(call):
+def test_q3_streams_are_not_compared(call):
     line, column, message = refusal(f"event('E').{call}")
     assert (line, column) == (1, 12)
     assert message.startswith(f"{name_of(call)} compares a value, and this is a stream; ")
@@ -106,7 +144,7 @@ def test_streams_are_not_compared(call):
 
 
 @pytest.mark.parametrize("call", ON_STREAMS)
-def test_values_are_not_filtered_or_reduced(call):
+def test_q3_values_are_not_filtered_or_reduced(call):
     for head in ("trait('a')", "literal(1)", "event('E').count()", "event('E').last(property('a'))"):
         line, column, message = refusal(f"{head}.{call} = 1")
         assert (line, column) == (1, len(head) + 2)
@@ -114,13 +152,13 @@ def test_values_are_not_filtered_or_reduced(call):
 
 
 @pytest.mark.parametrize("call", [*COMPARISONS, *(each for each in ON_STREAMS if each != "count()")])
-def test_lists_are_only_counted(call):
+def test_q3_lists_are_only_counted(call):
     message = f"{name_of(call)} cannot follow unique(), which is a list; only .count() may"
     assert refusal(f"event('E').unique(property('a')).{call}") == (1, 34, message)
 
 
 @pytest.mark.parametrize("call", [*COMPARISONS, *ON_STREAMS])
-def test_nothing_follows_a_comparison(call):
+def test_q3_nothing_follows_a_comparison(call):
     message = f"{name_of(call)} cannot follow what is true or false; only AND and OR may"
     assert refusal(f"trait('a').exists().{call}") == (1, 21, message)
     assert refusal(f"trait('a').omits('x').{call}") == (1, 23, message)
@@ -141,7 +179,7 @@ def test_nothing_follows_a_comparison(call):
         ("trait('a').one_of(('x' = 'x'))", 20, "true or false already"),
     ],
 )
-def test_each_place_takes_its_type(text, column, words):
+def test_q2_each_place_takes_its_type(text, column, words):
     line, found, message = refusal(text)
     assert (line, found) == (1, column)
     assert words in message
@@ -183,7 +221,7 @@ def test_x10_parent_needs_an_event_around(text, column):
     assert refusal(text) == (1, column, NO_PARENT)
 
 
-def test_a_reducer_takes_a_property_of_its_own_rows():
+def test_q3_a_reducer_takes_a_property_of_its_own_rows():
     text = "event('A').where(event('B').sum(property(parent: 'x')) = 1).count() = 1"
     assert refusal(text) == (1, 33, "sum() takes a property of its own rows, not of their parent")
 
@@ -205,11 +243,9 @@ def test_q18_sessions_have_seconds_and_no_minutes():
 @pytest.mark.parametrize(
     "gap",
     [
-        "1799 seconds",
         "0 hours",
         "-1 hour",
         "1.5 hours",
-        "91 days",
         "2161 hours",
         "7776001 seconds",
         "9" * 5000 + " days",
@@ -277,7 +313,7 @@ def test_rows_of_linked_tables_have_no_context():
         *("2024-06-30T12:00:00.1234567Z", "0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00"),
     ],
 )
-def test_dates_have_to_be_in_the_calendar(written):
+def test_a17_dates_have_to_be_in_the_calendar(written):
     message = f"{written} is not a date of the calendar; write 2024-06-30, or with a time 2024-06-30T23:59:59Z"
     assert refusal(f"trait('a') = {written}") == (1, 14, message)
     assert refusal(f"trait('a').before_date({written})") == (1, 24, message)
@@ -288,7 +324,7 @@ def test_dates_have_to_be_in_the_calendar(written):
     "than",
     ["'yesterday'", "''", "'2024-06-30T12:00:00'", "'2024-06-30 12:00:00Z'", "5", "trait('b')", "trait('b') = 1"],
 )
-def test_before_date_takes_a_date(than):
+def test_a15_before_date_takes_a_date(than):
     message = "after_date() takes a date; write 2024-06-30, or with a time 2024-06-30T23:59:59Z"
     assert refusal(f"trait('a').after_date({than})") == (1, 23, message)
 
@@ -307,7 +343,7 @@ def test_before_date_takes_a_date(than):
         ("first(property('a') as string)", 18, "'as' belongs in min(), max() and mode()"),
     ],
 )
-def test_as_and_minimum_frequency(call, column, message):
+def test_x14_and_x15_as_and_minimum_frequency(call, column, message):
     assert refusal(f"event('E').{call}", parse=query.parse_trait) == (1, column, message)
 
 

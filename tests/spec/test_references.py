@@ -12,10 +12,11 @@ ABOVE = "event('Ordered').where(property('total') > trait('average')).within(5 d
 
 
 def test_n56_an_event_against_a_computed_trait():
+    """Traits and audiences: Inside `where`, an event is compared with what is known of its person."""
     assert members(ABOVE, ORDERS, profiles=TWO, computed=AVERAGE) == [1]
 
 
-def test_an_event_against_a_custom_trait():
+def test_a36_an_event_against_a_custom_trait():
     custom = "profile|name|value|timestamp\n1|limit|15|d-1\n2|limit|99|d-1\n"
     text = "event('Ordered').where(property('total') > trait('limit')).count() = 1"
     assert members(text, ORDERS, profiles=TWO, custom=custom) == [1]
@@ -23,19 +24,19 @@ def test_an_event_against_a_custom_trait():
     assert members(text.replace("'limit'", "'limit.a'"), ORDERS, profiles=TWO, custom=nested) == [1]
 
 
-def test_an_event_against_a_trait_that_nobody_has():
+def test_q28_an_event_against_a_trait_that_nobody_has():
     text = "event('Ordered').where(trait('never').absent()).count() = 2"
     assert members(text, ORDERS, profiles=TWO) == [1, 2]
     assert members("event('Ordered').where(property('total') != trait('never')).count() >= 1", ORDERS) == []
 
 
-def test_counts_read_zero_also_beside_events():
+def test_t19_counts_read_zero_also_beside_events():
     computed = {"returns": "event('Returned').count()"}
     text = "event('Ordered').where(trait('returns') = 0).count() = 2"
     assert members(text, ORDERS, profiles=TWO, computed=computed) == [1, 2]
 
 
-def test_a61_an_event_against_an_audience_of_this_run():
+def test_q29_an_event_against_an_audience_of_this_run():
     found = members_of(
         {
             "big": "event('Ordered').max(property('total')) >= 30",
@@ -49,7 +50,7 @@ def test_a61_an_event_against_an_audience_of_this_run():
     assert found == {"big": [1], "buyers": [1], "seen": [1], "unseen": [2]}
 
 
-def test_traits_build_on_traits_in_any_order():
+def test_q29_traits_build_on_traits_in_any_order():
     computed = {
         "third": "event('Ordered').where(property('total') >= trait('second')).count()",
         "second": "event('Ordered').where(property('total') > trait('average')).max(property('total'))",
@@ -93,7 +94,7 @@ def test_d2_a_funnel_with_a_trait(price):
     assert members(text.replace(">= trait", "> trait"), tables, computed=computed) == []
 
 
-def test_a_trait_beside_what_follows():
+def test_a36_a_trait_beside_what_follows():
     tables = {"Bought": "profile|timestamp\n1|d-3\n2|d-3\n", "Paid": "profile|timestamp|p.sum\n1|d-2|5\n2|d-2|1\n"}
     text = (
         "event('Bought').where(event('Paid').where(property('sum') = trait('most')).within(parent: 5 days).count() = 1)"
