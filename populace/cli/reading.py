@@ -8,7 +8,7 @@ import click
 from polars import DataFrame, Series, String
 
 from populace.cli import output
-from populace.space import OpenSpace, open_space, recompute, views
+from populace.space import OpenSpace, open_space, previews, recompute, views
 from populace.space import spans as stays
 
 SHOWN = 20
@@ -146,9 +146,9 @@ def preview(space: str, key: str | None, text: str | None, definitions: str, *, 
     if (key is None) == (text is None):
         message = "give either the key of a definition or --query, and not both"
         raise click.UsageError(message)
-    found = views.preview(_open(space, definitions), key, text)
+    found = previews.preview(_open(space, definitions), key, text)
     for name in found.unknown:
-        output.errors.print(f"warning: nobody has a trait '{name}' and nothing here is called so", soft_wrap=True)
+        output.errors.print(f"warning: {name}", soft_wrap=True)
     for each in found.undated:
         whose = f"{each['value']} of {each['count']:,} {each['counted']}"
         output.errors.print(f"warning: {whose} is no date, so it is neither before nor after any", soft_wrap=True)

@@ -81,6 +81,13 @@ def names(parts: Iterable[dict]) -> list[str]:
     return sorted(rare | {each["table"] for each in listed if each["kind"] == "events"})
 
 
+def columns(parts: Iterable[dict], table: str) -> set[str]:
+    """Every column of properties and context that some part has for an event table; `_rest` where some has others."""
+    files = outputs(parts, "events", table)
+    rare = [each for part in parts for each in part["outputs"] if table in each.get("events", ())]
+    return {name for each in (*files, *rare) for name in each["columns"]}
+
+
 # --- events ---------------------------------------------------------------------------------------
 
 

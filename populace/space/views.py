@@ -1,22 +1,18 @@
 """Questions about a published run: what there is, who is in it, and what a definition would give."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 import polars as pl
 
-from populace import query, traits
-from populace.definitions import Audience, Destination, Family, Trait
+from populace.definitions import Destination
 from populace.errors import UsageError
 from populace.events import identifiers
-from populace.events.jsontext import names
 from populace.events.tables import event_of, is_event
 from populace.lake import ledger, runs, tables
 from populace.lake.delivery import Ledger
-from populace.nodes import Query, references
-from populace.space import families, people, recompute, standing, undated
+from populace.space import people, recompute, standing
 from populace.space.opening import OpenSpace
 
 LATEST_EVENTS = 10
@@ -174,7 +170,7 @@ def _latest_events(space: OpenSpace, run_id: str, sightings: pl.Series) -> list[
     return latest.select("event", "timestamp", "source").collect().rows(named=True)
 
 
-# --- members and previews -----------------------------------------------------------------------------
+# --- members --------------------------------------------------------------------------------------------
 
 
 def members(space: OpenSpace, key: str, as_of: datetime | None = None) -> pl.DataFrame:
@@ -199,112 +195,3 @@ def identifiers_of(space: OpenSpace, run_id: str) -> pl.LazyFrame:
     types = known.group_by("profile_id", "id_type").agg(pl.col("id_value").sort())
     grouped = types.sort("id_type").group_by("profile_id", maintain_order=True)
     return grouped.agg(identifiers=pl.struct("id_type", "id_value"))
-
-
-@dataclass(frozen=True, slots=True)
-class Preview:
-    """What a definition gives over the current run's profiles: how many, some of them, and how.
-
-    `traits` are those of a family, each with the value that names it and how many profiles have it. `undated` says what
-    is compared with dates and is none.
-    """
-
-    run_id: str
-    count: int
-    sample: list[dict[str, Any]]
-    explanation: dict[str, list[str]]
-    unknown: list[str]
-    traits: list[dict[str, Any]] = field(default_factory=list)
-    undated: list[dict[str, Any]] = field(default_factory=list)
-
-
-def preview(space: OpenSpace, key: str | None = None, text: str | None = None) -> Preview:
-    """Compute a definition without writing anything.
-
-    Parameters
-    ----------
-    key
-        A trait or audience of the space.
-    text
-        A query instead, of either kind.
-    """
-    run = recompute.reopen(space, current(space), strict=False)
-    known = families.of_run(space, run.run_id)
-    definition = recompute.named(known, key) if key else _definition(text or "")
-    if isinstance(definition, Family):
-        return _preview_family(space, run, definition)
-    if isinstance(definition, Trait):
-        return _preview_trait(known, run, definition)
-    return _preview_audience(known, run, definition)
-
-
-def _definition(text: str) -> Trait | Audience:
-    found = _parsed(text)
-    if reason := query.not_computed(found.query):
-        message = f"query: line 1, column 1: {reason}"
-        raise UsageError(message)
-    return found
-
-
-def _parsed(text: str) -> Trait | Audience:
-    """A query as a trait or, where it is true or false, as an audience."""
-    try:
-        return Trait("preview", query.parse_trait(text))
-    except query.QueryError as as_trait:
-        try:
-            return Audience("preview", query.parse_audience(text))
-        except query.QueryError as as_audience:
-            problem = max(as_trait, as_audience, key=lambda each: (each.line, each.column))
-            message = f"query: line {problem.line}, column {problem.column}: {problem}"
-            raise UsageError(message) from None
-
-
-def _preview_trait(space: OpenSpace, run: recompute.Run, trait: Trait) -> Preview:
-    asked = undated.asked([trait])
-    profiles, values = people.reduced(
-        space, run.entries, people.People.of_run(space, run.run_id), [trait.query, *asked.values()], run.as_of
-    )
-    found = traits.compute(values, [trait]).join(profiles, on="profile").select("profile_id", trait.key)
-    present = found.drop_nulls().sort("profile_id")
-    sample = present.head(SAMPLE).rename({trait.key: "value"}).rows(named=True)
-    nobody = pl.DataFrame(schema=["audience"])
-    none = undated.counted(asked, values, nobody).rows(named=True)
-    return Preview(run.run_id, present.height, sample, traits.explain([trait.query]), [], undated=none)
-
-
-def _preview_family(space: OpenSpace, run: recompute.Run, family: Family) -> Preview:
-    population = people.People.of_run(space, run.run_id)
-    alone = replace(space, definition=replace(space.definition, families=(family,)))
-    expanded, members = families.expand(alone, run.entries, population, run.as_of)
-    made = [each for each in expanded.definition.traits if each.key in set(members.get_column("key"))]
-    queries = [each.query for each in made]
-    profiles, values = people.reduced(expanded, run.entries, population, queries, run.as_of)
-    found = traits.compute(values, made).join(profiles, on="profile").drop("profile")
-    counts = found.select(pl.exclude("profile_id").count()).row(0, named=True) if made else {}
-    listed = [each | {"profiles": counts[each["key"]]} for each in members.drop("family").rows(named=True)]
-    sample = found.sort("profile_id").head(SAMPLE).rows(named=True)
-    return Preview(run.run_id, found.height, sample, traits.explain(queries), [], listed)
-
-
-def _preview_audience(space: OpenSpace, run: recompute.Run, audience: Audience) -> Preview:
-    asked = undated.asked([audience])
-    others = [each for each in space.definition.audiences if each.key != audience.key]
-    audiences = (*others, audience, *undated.audiences(asked))
-    queries: list[Query] = [each.query for each in space.definition.traits]
-    queries += [each.query for each in audiences]
-    population = people.People.of_run(space, run.run_id)
-    _, values = people.reduced(space, run.entries, population, [*queries, *asked.values()], run.as_of)
-    computed = people.by_profile(space, run.run_id, "traits", population)
-    members = people.members_of(space, population, audiences, values, computed, run.as_of)
-    found = members.filter(pl.col("audience") == audience.key)
-    sample = found.select("profile_id").head(SAMPLE).rows(named=True)
-    unknown = _unknown_traits(space, run, audience)
-    none = undated.counted(asked, values, members).rows(named=True)
-    return Preview(run.run_id, found.height, sample, traits.explain([audience.query]), unknown, undated=none)
-
-
-def _unknown_traits(space: OpenSpace, run: recompute.Run, audience: Audience) -> list[str]:
-    """What the audience reads and neither the space defines nor anybody has."""
-    custom = runs.table(space.lake, run.run_id, "custom_traits").select(pl.col("name").unique()).collect()
-    known = {each.key for each in space.definition.computed} | set(custom.get_column("name"))
-    return sorted(key for key in references(audience.query) if key not in known and names(key)[0] not in known)

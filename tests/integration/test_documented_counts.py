@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from populace.cli.demo import AS_OF, EVENTS
-from populace.space import views
+from populace.space import previews
 from tests.demos import Demo
 
 MANUAL = Path(__file__).parents[2] / "docs" / "definitions.md"
@@ -26,4 +26,4 @@ def test_there_are_examples():
 
 @pytest.mark.parametrize(("text", "count"), EXAMPLES)
 def test_an_example_counts_what_the_manual_says(demo, text, count):
-    assert f"{views.preview(demo.space, text=text).count:,}" == count
+    assert f"{previews.preview(demo.space, text=text).count:,}" == count

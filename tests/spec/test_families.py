@@ -11,7 +11,7 @@ from populace.definitions import Delivery, Family, Place, Trait
 from populace.errors import DefinitionError
 from populace.lake import runs
 from populace.nodes import Property
-from populace.space import families, views
+from populace.space import families, previews
 from tests import driving
 from tests.slicing import NOON, called
 from tests.tables import AS_OF, events
@@ -238,10 +238,10 @@ def test_audiences_refer_to_traits_of_families(ran):
 
 def test_preview_of_a_family_and_of_one_of_its_traits(ran):
     space, _ = ran
-    found = views.preview(space, "flags")
+    found = previews.preview(space, "flags")
     assert (found.count, [each["key"] for each in found.traits]) == (2, ["new_checkout", "prices_2024"])
-    assert views.preview(space, "prices_2024").count == 1
-    assert views.preview(space, text="trait('prices_2024') = 'off'").unknown == []
+    assert previews.preview(space, "prices_2024").count == 1
+    assert previews.preview(space, text="trait('prices_2024') = 'off'").unknown == []
 
 
 def test_a_run_sees_a_new_flag_without_an_edit(ran):

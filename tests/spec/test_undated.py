@@ -6,7 +6,7 @@ import pytest
 
 from populace import query
 from populace.lake import runs
-from populace.space import views
+from populace.space import previews, views
 from tests import driving
 from tests.slicing import NOON, called
 from tests.tables import AS_OF
@@ -70,8 +70,8 @@ def test_what_is_counted_is_in_no_audience_and_no_trait(ran):
 
 def test_a_preview_says_how_many_are_no_dates(ran):
     space, _ = ran
-    found = views.preview(space, "renewing")
+    found = previews.preview(space, "renewing")
     assert found.undated == [{"value": "trait('renewal')", "counted": "profiles", "count": 1}]
-    trait = views.preview(space, text="event('E').where(property('due').before_date(2024-06-30)).count()")
+    trait = previews.preview(space, text="event('E').where(property('due').before_date(2024-06-30)).count()")
     assert [each["count"] for each in trait.undated] == [4]
-    assert views.preview(space, "plain").undated == []
+    assert previews.preview(space, "plain").undated == []

@@ -1,0 +1,127 @@
+"""What a definition would give over the current run's profiles; nothing is written."""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import polars as pl
+
+from populace import audiences, query, traits
+from populace.definitions import Audience, Family, Trait
+from populace.errors import UsageError
+from populace.nodes import Query, references
+from populace.space import families, people, recompute, undated, unknown, views
+from populace.space.opening import OpenSpace
+from populace.space.people import People
+
+SAMPLE = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a definition gives: how many profiles, some of them, and how.
+
+    `traits` are those of a family, each with the value that names it and how many profiles have it. `unknown` says
+    what it reads that nobody has seen, `undated` what is compared with dates and is none.
+    """
+
+    run_id: str
+    count: int
+    sample: list[dict[str, Any]]
+    explanation: dict[str, list[str]]
+    traits: list[dict[str, Any]] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+    undated: list[dict[str, Any]] = field(default_factory=list)
+
+
+def preview(space: OpenSpace, key: str | None = None, text: str | None = None) -> Preview:
+    """Compute a definition without writing anything.
+
+    Parameters
+    ----------
+    key
+        A trait, family or audience of the space, or a trait of a family in the current run.
+    text
+        A query instead, of a trait or an audience.
+
+    Raises
+    ------
+    UsageError
+        If there is no run or no such definition, or if the query cannot be understood or computed.
+    """
+    run = recompute.reopen(space, views.current(space), strict=False)
+    known = families.of_run(space, run.run_id)
+    definition = recompute.named(known, key) if key else _definition(text or "")
+    found = _family(space, run, definition) if isinstance(definition, Family) else _single(known, run, definition)
+    return replace(found, unknown=unknown.told(known, run, definition.query))
+
+
+def _single(space: OpenSpace, run: recompute.Run, definition: Trait | Audience) -> Preview:
+    return _trait(space, run, definition) if isinstance(definition, Trait) else _audience(space, run, definition)
+
+
+def _definition(text: str) -> Trait | Audience:
+    found = _parsed(text)
+    if reason := query.not_computed(found.query):
+        message = f"query: line 1, column 1: {reason}"
+        raise UsageError(message)
+    return found
+
+
+def _parsed(text: str) -> Trait | Audience:
+    """A query as a trait or, where it is true or false, as an audience."""
+    try:
+        return Trait("preview", query.parse_trait(text))
+    except query.QueryError as as_trait:
+        try:
+            return Audience("preview", query.parse_audience(text))
+        except query.QueryError as as_audience:
+            problem = max(as_trait, as_audience, key=lambda each: (each.line, each.column))
+            message = f"query: line {problem.line}, column {problem.column}: {problem}"
+            raise UsageError(message) from None
+
+
+def _trait(space: OpenSpace, run: recompute.Run, trait: Trait) -> Preview:
+    asked = undated.asked([trait])
+    queries = [trait.query, *asked.values()]
+    profiles, values = people.reduced(space, run.entries, People.of_run(space, run.run_id), queries, run.as_of)
+    found = traits.compute(values, [trait]).join(profiles, on="profile").select("profile_id", trait.key)
+    present = found.drop_nulls().sort("profile_id")
+    sample = present.head(SAMPLE).rename({trait.key: "value"}).rows(named=True)
+    none = undated.counted(asked, values, pl.DataFrame(schema=["audience"])).rows(named=True)
+    return Preview(run.run_id, present.height, sample, traits.explain([trait.query]), undated=none)
+
+
+def _family(space: OpenSpace, run: recompute.Run, family: Family) -> Preview:
+    population = People.of_run(space, run.run_id)
+    alone = replace(space, definition=replace(space.definition, families=(family,)))
+    expanded, members = families.expand(alone, run.entries, population, run.as_of)
+    made = [each for each in expanded.definition.traits if each.key in set(members.get_column("key"))]
+    queries = [each.query for each in made]
+    profiles, values = people.reduced(expanded, run.entries, population, queries, run.as_of)
+    found = traits.compute(values, made).join(profiles, on="profile").drop("profile")
+    counts = found.select(pl.exclude("profile_id").count()).row(0, named=True) if made else {}
+    listed = [each | {"profiles": counts[each["key"]]} for each in members.drop("family").rows(named=True)]
+    sample = found.sort("profile_id").head(SAMPLE).rows(named=True)
+    return Preview(run.run_id, found.height, sample, traits.explain(queries), listed)
+
+
+def _audience(space: OpenSpace, run: recompute.Run, audience: Audience) -> Preview:
+    asked = undated.asked([audience])
+    others = [each for each in space.definition.audiences if each.key != audience.key]
+    wanted = (*audiences.needed({audience.key}, [*others, audience]), *undated.audiences(asked))
+    population = People.of_run(space, run.run_id)
+    queries = [*_needed(space, wanted), *asked.values()]
+    _, values = people.reduced(space, run.entries, population, queries, run.as_of)
+    computed = people.by_profile(space, run.run_id, "traits", population)
+    members = people.members_of(space, population, wanted, values, computed, run.as_of)
+    found = members.filter(pl.col("audience") == audience.key)
+    sample = found.select("profile_id").head(SAMPLE).rows(named=True)
+    none = undated.counted(asked, values, members).rows(named=True)
+    return Preview(run.run_id, found.height, sample, traits.explain([audience.query]), undated=none)
+
+
+def _needed(space: OpenSpace, wanted: tuple[Audience, ...]) -> list[Query]:
+    """The queries of some audiences, and of the traits that they refer to."""
+    queries: list[Query] = [each.query for each in wanted]
+    keys = {key for each in queries for key in references(each)}
+    return [*queries, *(each.query for each in space.definition.traits if each.key in keys)]

@@ -1,0 +1,60 @@
+"""Names in a query that nobody has used so far: legal, for they may come, and most often a slip (Q-28)."""
+
+from collections.abc import Collection, Iterable, Iterator
+from difflib import get_close_matches
+
+import polars as pl
+
+from populace import traits
+from populace.events.jsontext import names
+from populace.events.tables import table_of
+from populace.expressions import JSON, PSEUDO
+from populace.lake import runs, tables
+from populace.nodes import Query, references
+from populace.space.opening import OpenSpace
+from populace.space.recompute import Run
+
+KEEP = "; if it is sent, write it below `keep_context` and replay"
+
+
+def told(space: OpenSpace, run: Run, query: Query) -> list[str]:
+    """A sentence for each trait, event and field that the query reads and that is nowhere."""
+    return [*_traits(space, run, query), *_events(run, query)]
+
+
+def _traits(space: OpenSpace, run: Run, query: Query) -> Iterator[str]:
+    custom = runs.table(space.lake, run.run_id, "custom_traits").select(pl.col("name").unique()).collect()
+    known = {each.key for each in space.definition.computed} | set(custom.get_column("name"))
+    for key in sorted(references(query)):
+        if key not in known and names(key)[0] not in known:
+            yield f"nobody has a trait '{key}' and nothing here is called so{_meant(key, known)}"
+
+
+def _events(run: Run, query: Query) -> Iterator[str]:
+    there = tables.names(run.entries)
+    for name, needs in sorted(traits.requirements([query]).items()):
+        if table_of(name) not in there:
+            yield f"there is no event '{name}'{_meant(name, there)}"
+            continue
+        columns = tables.columns(run.entries, table_of(name))
+        for path in sorted(needs.properties - PSEUDO):
+            if not (_is_there(f"p.{path}", columns) or tables.REST in columns):
+                yield f"no event '{name}' has a property '{path}'{_meant(path, _paths('p.', columns))}"
+        for path in sorted(needs.contexts):
+            if not _is_there(f"c.{path}", columns):
+                hint = _meant(path, _paths("c.", columns)) or KEEP
+                yield f"no event '{name}' has a context '{path}'{hint}"
+
+
+def _is_there(column: str, columns: Collection[str]) -> bool:
+    # Of an object there are the columns of what it holds, and of an array, `$`, its own.
+    start = column.partition(".$")[0]
+    return any(each in (start, start + JSON) or each.startswith(f"{start}.") for each in columns)
+
+
+def _paths(prefix: str, columns: Iterable[str]) -> list[str]:
+    return [each.removeprefix(prefix).removesuffix(JSON) for each in columns if each.startswith(prefix)]
+
+
+def _meant(given: str, known: Iterable[str]) -> str:
+    return "".join(f"; did you mean '{each}'?" for each in get_close_matches(given, sorted(known), n=1))
