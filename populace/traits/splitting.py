@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import polars as pl
 
-from populace.expressions import JSON, PSEUDO, Row, is_word
+from populace.expressions import JSON, Row, is_word
 from populace.nodes import Compare, Context, Field, Literal, Property, Reducer, Where
 from populace.query import ANY_ELEMENT, fingerprint
 from populace.traits.given import person
@@ -53,8 +53,8 @@ def _values(reducer: Reducer) -> list[tuple[Where, Field, str]]:
 
 def _is_exact(of: Field, value: str) -> bool:
     """Whether only this very text equals the value, while '10' equals 10 and 10.0 as well (Q-21)."""
-    is_plain = isinstance(of, Context) or not (of.parent or of.path in PSEUDO or ANY_ELEMENT in of.path.split("."))
-    return is_plain and is_word(value)
+    is_own = isinstance(of, Context) or not (of.parent or ANY_ELEMENT in of.path.split("."))
+    return is_own and is_word(value)
 
 
 def _without(reducer: Reducer, where: Where) -> Reducer:
