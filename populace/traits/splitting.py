@@ -14,7 +14,7 @@ from populace.query import ANY_ELEMENT, fingerprint
 from populace.traits.given import person
 from populace.traits.planning import Reducers, stream_of
 
-FEWEST = 4  # reducers, from which on a grouping of their own pays
+FEWEST = 8  # reducers, from which on a grouping of their own pays
 
 
 @dataclass(frozen=True, slots=True)
