@@ -14,8 +14,6 @@ from populace.expressions import Person, segments
 from populace.nodes import Query, Reducer, references, walk
 from populace.query import fingerprint
 
-MEMBERS = {"audience": pl.String, "profile": pl.UInt32}
-
 
 def order(audiences: Sequence[Audience], traits: Sequence[Trait]) -> list[Audience]:
     """The audiences, each after those it refers to (A-61).
@@ -104,7 +102,7 @@ def evaluate(
 
     Returns
     -------
-    One row per member: (audience: str, profile: u32), sorted by both.
+    One row per member: (audience: enum of the keys, profile: u32), sorted by both.
 
     Notes
     -----
@@ -155,9 +153,8 @@ def _wide(
     """One row per profile, with all that conditions read, and `more` names that trait() can; a column per audience."""
     names = more | _names(audience.query for audience in audiences)
     referred = [trait for trait in traits if trait.key in names]
-    frame = parts.population.sort("profile")
-    values = _values(parts.values, [*audiences, *referred])
-    for part in (values, _traits(parts.traits, names), _custom(parts.custom, names)):
+    frame = _beside(parts.population, _values(parts.values, [*audiences, *referred]))
+    for part in (_traits(parts.traits, names), _custom(parts.custom, names)):
         frame = frame.join(part, on="profile", how="left", maintain_order="left")
     # Lazy, because eager polars 2.1 makes one row of a comparison with a column that holds one value throughout.
     wide, schema = frame.lazy(), dict(frame.schema)
@@ -168,6 +165,14 @@ def _wide(
         )
         schema |= {f"audience {audience.key}": pl.Boolean() for audience in level}
     return wide.collect()
+
+
+def _beside(population: pl.DataFrame, values: pl.DataFrame) -> pl.DataFrame:
+    """One row for everybody: (profile, has_known_id, values), in no order."""
+    # Those without values are put below the others, so that the many columns need not be copied.
+    valued = values.join(population, on="profile", how="left", maintain_order="left")
+    others = population.join(values, on="profile", how="anti")
+    return pl.concat([valued.filter(pl.col("has_known_id").is_not_null()), others], how="diagonal")
 
 
 def _names(queries: Iterable[Query]) -> set[str]:
@@ -201,10 +206,15 @@ def _member(audience: Audience, person: Person, as_of: datetime, *, include_anon
 
 
 def _members(wide: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
+    ordered = wide.select("profile", *(f"audience {key}" for key in keys)).sort("profile")
     # Column by column: filtering the frame would copy its other columns for each audience.
-    found = {key: wide["profile"].filter(wide[f"audience {key}"]) for key in keys}
-    parts = [profiles.to_frame().select(pl.lit(key).alias("audience"), "profile") for key, profiles in found.items()]
-    return pl.concat([pl.DataFrame(schema=MEMBERS), *parts])
+    found = {key: ordered["profile"].filter(ordered[f"audience {key}"]) for key in keys}
+    # A text for each member would take more memory and time than all the rest.
+    named = pl.Enum(keys)
+    parts = [
+        each.to_frame().select(audience=pl.lit(key, dtype=named), profile="profile") for key, each in found.items()
+    ]
+    return pl.concat([pl.DataFrame(schema={"audience": named, "profile": pl.UInt32}), *parts])
 
 
 # --- comparing runs -------------------------------------------------------------------------

@@ -165,7 +165,8 @@ def members_of(
         traits=space.definition.traits,
         include_anonymous=space.definition.include_anonymous,
     )
-    return found.join(numbered(people.profiles), on="profile").select("audience", "profile_id")
+    by_id = found.join(numbered(people.profiles), on="profile")
+    return by_id.select(pl.col("audience").cast(pl.String), "profile_id")
 
 
 def _about(people: People) -> tuple[pl.DataFrame, pl.DataFrame]:

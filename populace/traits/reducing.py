@@ -1,17 +1,16 @@
-"""Reducers as columns of one grouping by profile."""
+"""Reducers as columns of one row per profile."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from functools import reduce as fold
 
 import polars as pl
 
-from populace.expressions import JSON, Number, Row, Value, iso
-from populace.nodes import Average, Count, Field, First, Last, Max, Min, Mode, Reducer, Sum, Unique, UniqueCount
+from populace.expressions import JSON, Row, iso
+from populace.nodes import Field, First, Last, Max, Min, Mode, Reducer, Unique, UniqueCount
 from populace.query import fingerprint, print_query
-from populace.traits import listing, splitting
+from populace.traits import adding, listing, splitting
 from populace.traits.given import Given, Tables
 from populace.traits.masks import Names, in_window, masked
 from populace.traits.planning import ORDER, Reducers, by_event, inside, stream_of, window_of
@@ -19,7 +18,6 @@ from populace.traits.related import attached
 from populace.traits.splitting import Split
 from populace.traits.values import any_value, column, empty
 
-AMOUNT = pl.Decimal(38, 6)  # what sums add up, so that they do not depend on the order of rows
 BY_VALUE = Mode | Unique | UniqueCount
 
 
@@ -50,7 +48,7 @@ def reduce(
 
     Returns
     -------
-    One row per profile with any value, in no order: profile, then a column for each distinct reducer, in the
+    One row per profile with any value, in order: profile, then a column for each distinct reducer, in the
     order given, named by its fingerprint, with null where there is no value. Counts are Int64, sums and averages
     Float64, null where no event matches, or none with a number; a list is List(String). The least and greatest number
     are Int64 where the field holds whole numbers, else Float64. `first` and `last` have the type of their field; where
@@ -70,13 +68,15 @@ def _over(tables: Tables, reducers: Iterable[Reducer], given: Given) -> pl.DataF
     groups = {name: group for name, group in by_event(distinct.values()).items() if name in tables}
     scans = [scan for name, group in groups.items() for scan in _scans(name, tables[name], group, given)]
     found = pl.collect_all([each.rows for each in scans], engine="streaming")
-    made = [each.finish(rows) for each, rows in zip(scans, found, strict=True)]
-    values = fold(_join, [each.filter(any_value(each)) for each in made], pl.DataFrame(schema={"profile": pl.UInt32}))
-    return values.select("profile", *(_in(values, key, reducer) for key, reducer in distinct.items()))
+    values = adding.everybody([scan.whose(rows) for scan, rows in zip(scans, found, strict=True)])
+    for scan, rows in zip(scans, found, strict=True):
+        values = scan.finish(values, rows)
+    named = values.select("profile", *(_in(values, key, reducer) for key, reducer in distinct.items()))
+    return named.filter(any_value(named))
 
 
-def _join(left: pl.DataFrame, right: pl.DataFrame) -> pl.DataFrame:
-    return left.join(right, on="profile", how="full", coalesce=True) if left.width > 1 else right
+def _beside(values: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
+    return values.join(found, on="profile", how="left", maintain_order="left")
 
 
 def _in(values: pl.DataFrame, key: str, reducer: Reducer) -> pl.Expr:
@@ -84,12 +84,17 @@ def _in(values: pl.DataFrame, key: str, reducer: Reducer) -> pl.Expr:
     return pl.col(name) if name in values.columns else pl.lit(None, dtype=empty(reducer)).alias(key)
 
 
+def _profile(rows: pl.DataFrame) -> pl.Series:
+    return rows.get_column("profile")
+
+
 @dataclass(frozen=True, slots=True)
 class _Scan:
-    """A grouping of one event table, and how it becomes one row per profile and one column per reducer."""
+    """What is read of one event table, how values get a column per reducer from it, and whose the rows are."""
 
     rows: pl.LazyFrame
-    finish: Callable[[pl.DataFrame], pl.DataFrame]
+    finish: Callable[[pl.DataFrame, pl.DataFrame], pl.DataFrame]
+    whose: Callable[[pl.DataFrame], pl.Series] = _profile
 
 
 def _scans(name: str, table: pl.LazyFrame, group: Reducers, given: Given) -> Iterator[_Scan]:
@@ -110,23 +115,31 @@ def _scans(name: str, table: pl.LazyFrame, group: Reducers, given: Given) -> Ite
 
 def _apart(seen: pl.LazyFrame, split: Split, given: Given) -> Iterator[_Scan]:
     """The groupings of reducers that differ in the value of a field only."""
-    rows, profile = splitting.numbered(seen, split, given.row(seen)), seen.collect_schema()["profile"]
+    rows = splitting.numbered(seen, split, given.row(seen))
     for scan in _groupings(rows, {fingerprint(split.reducer): split.reducer}, given):
-        yield _Scan(scan.rows, partial(_spread, scan, split, profile))
+        yield _Scan(scan.rows, partial(_spread, scan, split), partial(splitting.whose, split))
 
 
-def _spread(scan: _Scan, split: Split, profile: pl.DataType, rows: pl.DataFrame) -> pl.DataFrame:
-    return splitting.spread(scan.finish(rows), split, profile)
+def _spread(scan: _Scan, split: Split, values: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    found = scan.finish(adding.everybody([_profile(rows)]), rows)
+    return _beside(values, splitting.spread(found, split))
 
 
 def _groupings(seen: pl.LazyFrame, group: Reducers, given: Given) -> Iterator[_Scan]:
     row = given.row(seen)
     rows, masks = masked(seen, row, map(stream_of, group.values()), given.as_of)
-    flat = {key: each for key, each in group.items() if not isinstance(each, BY_VALUE)}
+    added = {key: each for key, each in group.items() if isinstance(each, adding.Adder)}
+    if added:
+        yield _Scan(adding.marked(rows, row, added, masks), partial(adding.added, added, masks))
+    flat = {key: each for key, each in group.items() if not isinstance(each, adding.Adder | BY_VALUE)}
     if flat:
-        yield _Scan(_grouped(rows, row, flat, masks), lambda found: found)
+        yield _Scan(_grouped(rows, row, flat, masks), _beside)
     for field, apart in listing.by_field(group).items():
-        yield _Scan(listing.counted(rows, row, field, apart, masks), partial(listing.listed, apart, masks))
+        yield _Scan(listing.counted(rows, row, field, apart, masks), partial(_listed, apart, masks))
+
+
+def _listed(apart: listing.Apart, masks: Names, values: pl.DataFrame, counts: pl.DataFrame) -> pl.DataFrame:
+    return _beside(values, listing.listed(apart, masks, counts))
 
 
 def _grouped(rows: pl.LazyFrame, row: Row, group: Reducers, masks: Names) -> pl.LazyFrame:
@@ -141,12 +154,6 @@ def _grouped(rows: pl.LazyFrame, row: Row, group: Reducers, masks: Names) -> pl.
 
 def _aggregate(reducer: Reducer, row: Row, mask: pl.Expr) -> pl.Expr:
     match reducer:
-        case Count():
-            return mask.sum()
-        case Sum(_, of) | Average(_, of):
-            amounts = pl.when(mask).then(_amounts(row.value(of)))
-            # The sum of nothing is 0, so the number of numbers comes along.
-            return pl.struct(total=amounts.sum(), count=amounts.count())
         case Min(_, of, cast):
             return pl.when(mask).then(_ordered(row, of, cast)).min()
         case Max(_, of, cast):
@@ -156,17 +163,6 @@ def _aggregate(reducer: Reducer, row: Row, mask: pl.Expr) -> pl.Expr:
     raise AssertionError(reducer)
 
 
-def _amounts(value: Value) -> pl.Expr:
-    forms = [form for number in _numbers(value) for form in (number.integer, number.real) if form is not None]
-    # What has more than 32 digits does not fit and is skipped like what is no number.
-    amounts = [form.cast(AMOUNT, strict=False) for form in forms]
-    return pl.coalesce(*amounts, pl.lit(None, dtype=AMOUNT))
-
-
-def _numbers(value: Value) -> list[Number]:
-    return [number for number in (value.number, value.numeric_text) if number is not None]
-
-
 def _ordered(row: Row, of: Field, cast: str) -> pl.Expr:
     """What the least and the greatest are of: whole numbers where there is nothing else, else floats; or texts."""
     if cast == "string":
@@ -174,7 +170,7 @@ def _ordered(row: Row, of: Field, cast: str) -> pl.Expr:
     value = row.value(of)
     if value.number is not None and value.number.real is None and value.number.integer is not None:
         return value.number.integer
-    return pl.coalesce(*(number.as_real() for number in _numbers(value)), pl.lit(None, dtype=pl.Float64))
+    return pl.coalesce(*(number.as_real() for number in adding.numbers(value)), pl.lit(None, dtype=pl.Float64))
 
 
 def _at_the_end(reducer: First | Last, row: Row, of: Field, mask: pl.Expr) -> pl.Expr:
@@ -186,16 +182,7 @@ def _at_the_end(reducer: First | Last, row: Row, of: Field, mask: pl.Expr) -> pl
 
 
 def _finish(key: str, reducer: Reducer, row: Row) -> pl.Expr:
-    found = pl.col(key)
-    match reducer:
-        case Count():
-            return pl.when(found > 0).then(found.cast(pl.Int64)).alias(key)
-        case Sum() | Average():
-            total, count = found.struct.field("total").cast(pl.Float64), found.struct.field("count")
-            return pl.when(count > 0).then(total / count if isinstance(reducer, Average) else total).alias(key)
-        case First(_, of) | Last(_, of):
-            return _typed(key, row, row.column(of))
-    return found
+    return _typed(key, row, row.column(reducer.of)) if isinstance(reducer, First | Last) else pl.col(key)
 
 
 def _typed(key: str, row: Row, name: str | None) -> pl.Expr:

@@ -74,12 +74,17 @@ def numbered(table: pl.LazyFrame, split: Split, row: Row) -> pl.LazyFrame:
     return table.with_columns(person=pl.col(person(table)), profile=both).filter(pl.col("profile").is_not_null())
 
 
-def spread(found: pl.DataFrame, split: Split, profile: pl.DataType) -> pl.DataFrame:
+def whose(split: Split, rows: pl.DataFrame) -> pl.Series:
+    """The profiles of rows that have such numbers."""
+    return (rows.get_column("profile") // len(split.keys)).cast(pl.UInt32)
+
+
+def spread(found: pl.DataFrame, split: Split) -> pl.DataFrame:
     """One row per profile and one column per reducer, from one row per such number and one column."""
-    name, many = found.columns[1], len(split.keys)
+    name = found.columns[1]
     suffix = JSON if name.endswith(JSON) else ""
     keys = pl.Series([split.keys[value] + suffix for value in split.values])
-    key = keys.gather(found.get_column("profile") % many)
-    apart = found.select((pl.col("profile") // many).cast(profile), name, key=key)
+    key = keys.gather(found.get_column("profile") % len(split.keys))
+    apart = found.select(whose(split, found), name, key=key)
     wide = apart.pivot(on="key", on_columns=keys, index="profile", values=name)
     return wide.with_columns(pl.col(keys).cast(found.schema[name]))

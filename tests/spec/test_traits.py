@@ -82,6 +82,24 @@ def test_n67_a_sum_does_not_overflow_64_bits():
     assert trait_values("event('E').sum(property('x'))", rows) == {1: 2.7e19}
 
 
+def test_n67_a_sum_may_have_more_digits_than_what_it_adds_up():
+    rows = "profile|timestamp|p.x\n" + "1|d-1|90000000000000000000000000000000.0\n" * 2
+    assert trait_values("event('E').sum(property('x'))", rows) == {1: 1.8e32}
+
+
+def test_n67_a_sum_is_rounded_once():
+    # As whole millionths it is 2**53 + 1, which is no float.
+    rows = "profile|timestamp|p.x\n1|d-1|9007199254\n1|d-2|0.740993\n"
+    assert trait_values("event('E').sum(property('x'))", rows) == {1: 9007199254.740993}
+    assert trait_values("event('E').avg(property('x'))", rows) == {1: 9007199254.740993 / 2}
+
+
+def test_profiles_may_be_few_and_their_numbers_far_apart():
+    rows = "profile|timestamp|p.x\n0|d-1|1\n70000|d-1|2\n70000|d-2|3\n9|d+1|4\n"
+    assert trait_values("event('E').count()", rows) == {0: 1, 70000: 2}
+    assert trait_values("event('E').avg(property('x'))", rows) == {0: 1.0, 70000: 2.5}
+
+
 def test_n67_a_sum_of_zero_is_a_value():
     rows = "profile|timestamp|p.x\n1|d-1|5\n1|d-1|-5\n"
     assert trait_values("event('E').sum(property('x'))", rows) == {1: 0.0}
