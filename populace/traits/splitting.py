@@ -1,7 +1,7 @@
 """Reducers that are alike but for the value that a field of their events has: one grouping for all of them.
 
-A hundred masks of which a row passes one are a hundred passes over the table. Here rows are grouped by profile and
-value instead, so that a hundred flags cost what one does.
+A hundred masks of which a row passes one are a hundred columns to group. Here rows are grouped by profile and value
+instead, so that a hundred flags cost a few times what one does. What is only added up is faster mask by mask.
 """
 
 from dataclasses import dataclass, field, replace
@@ -11,6 +11,7 @@ import polars as pl
 from populace.expressions import JSON, Row, is_word
 from populace.nodes import Compare, Context, Field, Literal, Property, Reducer, Where
 from populace.query import ANY_ELEMENT, fingerprint
+from populace.traits.adding import Adder
 from populace.traits.given import person
 from populace.traits.planning import Reducers, stream_of
 
@@ -33,7 +34,8 @@ class Split:
 def splits(group: Reducers) -> list[Split]:
     """The reducers of these that share a grouping by value: where there are enough that are alike."""
     found: dict[tuple[str, str], Split] = {}
-    for key, reducer in group.items():
+    grouped = {key: each for key, each in group.items() if not isinstance(each, Adder)}
+    for key, reducer in grouped.items():
         for where, of, value in _values(reducer)[-1:]:
             rest = _without(reducer, where)
             split = found.setdefault((fingerprint(rest), fingerprint(of)), Split(rest, of))
