@@ -109,14 +109,9 @@ def _total(owners: pl.Series, millionths: pl.Series, profiles: np.ndarray) -> pl
 
 def _placed(owners: pl.Series, amounts: np.ndarray, profiles: np.ndarray) -> np.ndarray:
     """The sum of the amounts of each profile."""
-    whose, longest = owners.to_numpy(), int(profiles.max(initial=0)) + 1
-    if longest <= SPARSE * len(profiles):
-        sums = np.zeros(longest, amounts.dtype)
-        np.add.at(sums, whose, amounts)
-        return sums[profiles]
-    sums = np.zeros(len(profiles), amounts.dtype)
-    np.add.at(sums, np.searchsorted(profiles, whose), amounts)
-    return sums
+    sums = np.zeros(int(profiles.max(initial=0)) + 1, amounts.dtype)
+    np.add.at(sums, owners.to_numpy(), amounts)
+    return sums[profiles]
 
 
 def _millionths(amounts: pl.Series) -> pl.Series:
