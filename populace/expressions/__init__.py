@@ -4,9 +4,9 @@ from populace.expressions.conditions import condition
 from populace.expressions.fields import Row
 from populace.expressions.people import Person, segments
 from populace.expressions.texts import EXACT, form, iso, json_number, json_text
-from populace.expressions.values import JSON, MISSING, Number, Value, column, nested
+from populace.expressions.values import JSON, MISSING, Number, Value, column, inside
 
 __all__ = [
     "EXACT", "JSON", "MISSING", "Number", "Person", "Row", "Value", "column", "condition", "form", "iso", "json_number",
-    "json_text", "nested", "segments",
+    "inside", "json_text", "segments",
 ]  # fmt: skip

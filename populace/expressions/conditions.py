@@ -6,14 +6,15 @@ where any pair says so.
 
 import operator
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import polars as pl
 
-from populace.expressions.values import Number, Value, at, literal
+from populace.expressions.lists import Items, any_of
+from populace.expressions.values import JSON, Number, Value, at, element, literal
 from populace.nodes import (
     Absent,
     And,
@@ -59,13 +60,26 @@ def condition(node: Condition, read: Callable[[Any], Value], as_of: datetime) ->
 
 
 @dataclass(frozen=True, slots=True)
+class _Element:
+    """An operand: one element of a list, in a column of its own."""
+
+    column: str
+
+
+PLACES = ("left", "right", "operand", "affix")  # where a comparison has an operand
+
+
+@dataclass(frozen=True, slots=True)
 class _Conditions:
-    """Conditions on one kind of row."""
+    """Conditions on one kind of row; `depth` says how many elements it holds already."""
 
     read: Callable[[Any], Value]
     as_of: datetime
+    depth: int = 0
 
-    def value(self, operand: Operand) -> Value:
+    def value(self, operand: Any) -> Value:
+        if isinstance(operand, _Element):
+            return element(operand.column)
         return literal(operand) if isinstance(operand, Literal) else self.read(operand)
 
     def holds(self, node: Condition) -> pl.Expr:
@@ -76,23 +90,24 @@ class _Conditions:
                 return pl.any_horizontal(list(map(self.holds, terms)))
             case Not(term):
                 return ~self.holds(term)
-            case Compare(left, sign, right):
-                return _compare(self.value(left), sign, self.value(right))
             case Exists(operand):
                 return self.value(operand).present
             case Absent(operand):
                 return ~self.value(operand).present
-        return self._among(node)
+        place = self._place(node)
+        return self._among(node) if place is None else self._of_any(node, place)
 
     def _among(self, node: Condition) -> pl.Expr:
         match node:
+            case Compare(left, sign, right):
+                return _compare(self.value(left), sign, self.value(right))
             case OneOf(operand, choices):
-                return self._one_of(self.value(operand), choices)
+                return _any([self._one_of(self.value(operand), choices), *self._in_list(operand, choices)])
             case NoneOf(operand, choices):
-                value = self.value(operand)
-                return value.present & ~self._one_of(value, choices)
+                return self.value(operand).present & ~self.holds(OneOf(operand, choices))
             case Contains(operand, choices):
-                return _any([pair for each in choices for pair in self._affixed(operand, each, _has)])
+                parts = [pair for each in choices for pair in self._contained(operand, each)]
+                return _any([*parts, *self._in_list(operand, choices)])
             case StartsWith(operand, affix):
                 return _any(list(self._affixed(operand, affix, _starts)))
             case EndsWith(operand, affix):
@@ -114,6 +129,12 @@ class _Conditions:
         other = self.value(choice)
         yield from _equalities(value, other, texts=not isinstance(choice, Literal))
 
+    def _contained(self, operand: Operand, part: Operand) -> Iterator[pl.Expr]:
+        yield from self._affixed(operand, part, _has)
+        text, sought = self.value(operand).nested, self._sought(part)
+        if text is not None and sought is not None:
+            yield _has(text, sought)
+
     def _affixed(self, operand: Operand, affix: Operand, holds: Comparison) -> Iterator[pl.Expr]:
         """Only text has parts; a number that is written in a definition is sought as its text."""
         text, sought = self.value(operand).text, self._sought(affix)
@@ -124,6 +145,40 @@ class _Conditions:
         if isinstance(affix, Literal) and isinstance(affix.value, int | float):
             return pl.lit(number_text(affix.value))
         return self.value(affix).text
+
+    # --- lists --------------------------------------------------------------------------------------
+
+    def _place(self, node: Any) -> str | None:
+        """Where a comparison has an operand that is any one of some elements; of lists of choices: the only one."""
+        found = (place for place in PLACES if self._is_any(getattr(node, place, None)))
+        return next(found, "choices" if isinstance(node, OneOf | Contains) and self._some(node.choices) else None)
+
+    def _some(self, choices: tuple[Operand, ...]) -> bool:
+        return any(map(self._is_any, choices))
+
+    def _is_any(self, operand: Any) -> bool:
+        return operand is not None and self.value(operand).choice is not None
+
+    def _of_any(self, node: Any, place: str) -> pl.Expr:
+        """A comparison that holds for any one element of what stands at a place."""
+        if place != "choices":
+            return self._bound(node, place, self.value(getattr(node, place)).choice)
+        if len(node.choices) > 1:
+            return self.holds(Or(tuple(replace(node, choices=(each,)) for each in node.choices)))
+        return self._bound(node, place, self.value(node.choices[0]).choice)
+
+    def _bound(self, node: Any, place: str, items: Items | None) -> pl.Expr:
+        assert items is not None, "only what has elements is asked about them"
+        name = f"element {self.depth}" + (JSON if items.are_json else "")
+        one = (_Element(name),) if place == "choices" else _Element(name)
+        below = replace(self, depth=self.depth + 1)
+        return any_of(items.elements, name, below.holds(replace(node, **{place: one})))
+
+    def _in_list(self, operand: Operand, choices: tuple[Operand, ...]) -> Iterator[pl.Expr]:
+        """Whether a list has an element that equals one of the choices (A-12)."""
+        items = self.value(operand).items
+        if items is not None:
+            yield self._bound(OneOf(operand, choices), "operand", items)
 
 
 def number_text(value: float) -> str:

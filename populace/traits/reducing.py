@@ -12,9 +12,10 @@ from populace.expressions import JSON, Number, Row, Value, iso
 from populace.nodes import Average, Count, Field, First, Last, Max, Min, Mode, Reducer, Sum, Unique, UniqueCount
 from populace.query import fingerprint, print_query
 from populace.traits import listing
+from populace.traits.elements import by_elements, laid_out, order
 from populace.traits.given import Given, Tables
 from populace.traits.masks import Names, in_window, masked
-from populace.traits.planning import ORDER, Reducers, by_event, inside, stream_of, window_of
+from populace.traits.planning import Reducers, by_event, inside, stream_of, window_of
 from populace.traits.related import attached
 from populace.traits.values import any_value, column, empty
 
@@ -107,10 +108,10 @@ def _groupings(seen: pl.LazyFrame, group: Reducers, given: Given) -> Iterator[_S
     row = given.row(seen)
     rows, masks = masked(seen, row, map(stream_of, group.values()), given.as_of)
     flat = {key: each for key, each in group.items() if not isinstance(each, BY_VALUE)}
-    if flat:
-        yield _Scan(_grouped(rows, row, flat, masks), lambda found: found)
-    for field, apart in listing.by_field(group).items():
-        yield _Scan(listing.counted(rows, row, field, apart, masks), partial(listing.listed, apart, masks))
+    for field, some in by_elements(flat):
+        yield _Scan(_grouped(*laid_out(rows, row, field), some, masks), lambda found: found)
+    for values, apart in listing.by_field(group).items():
+        yield _Scan(listing.counted(rows, row, values, apart, masks), partial(listing.listed, apart, masks))
 
 
 def _grouped(rows: pl.LazyFrame, row: Row, group: Reducers, masks: Names) -> pl.LazyFrame:
@@ -165,8 +166,8 @@ def _at_the_end(reducer: First | Last, row: Row, of: Field, mask: pl.Expr) -> pl
     name = row.column(of)
     if name is None:
         return pl.lit(None, dtype=pl.String).first()
-    order = pl.when(mask & row.value(of).present).then(pl.struct(ORDER))
-    return pl.col(name).max_by(order) if isinstance(reducer, Last) else pl.col(name).min_by(order)
+    place = pl.when(mask & row.value(of).present).then(pl.struct(order(row)))
+    return pl.col(name).max_by(place) if isinstance(reducer, Last) else pl.col(name).min_by(place)
 
 
 def _finish(key: str, reducer: Reducer, row: Row) -> pl.Expr:
