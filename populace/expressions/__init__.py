@@ -7,6 +7,6 @@ from populace.expressions.texts import EXACT, form, iso, json_number, json_text
 from populace.expressions.values import JSON, MISSING, Number, Value, column, inside
 
 __all__ = [
-    "EXACT", "JSON", "MISSING", "Number", "Person", "Row", "Value", "column", "condition", "form", "iso", "json_number",
-    "inside", "json_text", "segments",
+    "EXACT", "JSON", "MISSING", "Number", "Person", "Row", "Value", "column", "condition", "form", "inside", "iso",
+    "json_number", "json_text", "segments",
 ]  # fmt: skip

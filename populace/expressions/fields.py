@@ -19,9 +19,9 @@ class Row:
     """The events of one table, of which each is a row.
 
     `schema` is (profile, timestamp, received_at, message_id, source, event, `p.<path>`, `c.<path>`, of the latter two
-    also forms that end in `:json`). Columns of paths with a `$` are lists of JSON, see `lake.tables.events`. Events that are compared with a parent have its columns, too, as `parent <name>`,
-    and `inside <fingerprint>` is what a reducer inside where() is for each of them. `computed` are the reducers of
-    traits, whose columns are called as `Person` says.
+    also forms that end in `:json`). A path with a `$` has a column of lists, the elements as JSON. Events that are
+    compared with a parent have its columns, too, as `parent <name>`, and `inside <fingerprint>` is what a reducer
+    inside where() is for each of them. `computed` are the reducers of traits, called as `Person` says.
     """
 
     schema: Mapping[str, pl.DataType]

@@ -61,8 +61,8 @@ def any_of(elements: pl.Expr, name: str, holds: pl.Expr) -> pl.Expr:
 def _any_of(name: str, holds: pl.Expr, rows: pl.Series) -> pl.Series:
     frame = rows.struct.unnest().with_row_index(ROW)
     some = frame.filter(pl.col(name).list.len() > 0)
-    found = [_laid_out(part, name, holds) for part in some.iter_slices(PAIRS)]
-    return frame.get_column(ROW).is_in(pl.concat(found).implode()) if found else pl.repeat(False, frame.height, eager=True)
+    found = [pl.Series([], dtype=pl.UInt32), *(_laid_out(part, name, holds) for part in some.iter_slices(PAIRS))]
+    return frame.get_column(ROW).is_in(pl.concat(found).implode())
 
 
 def _laid_out(rows: pl.DataFrame, name: str, holds: pl.Expr) -> pl.Series:

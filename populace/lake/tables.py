@@ -139,9 +139,7 @@ def events(
         found = [_found(each.columns, column) for column in stored]
         is_read = IN_REST in found or (each.table and any(found))
         groups[each.table, *found, each.path if is_read else ""].append(each)
-    streams = [
-        with_elements(_stream(store, group, stored, from_json), columns, from_json) for group in groups.values()
-    ]
+    streams = [with_elements(_stream(store, group, stored, from_json), columns, from_json) for group in groups.values()]
     united = {column: _united([each.columns for each in streams], column) for column in columns}
     wanted = {column: dtype for column, dtype in united.items() if dtype is not None}
     return pl.concat([_typed(each, wanted) for each in streams])
