@@ -5,7 +5,7 @@ where any pair says so.
 """
 
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -31,6 +31,7 @@ from populace.nodes import (
     OneOf,
     Operand,
     Or,
+    Property,
     Relative,
     StartsWith,
 )
@@ -66,7 +67,7 @@ class _Element:
     column: str
 
 
-PLACES = ("left", "right", "operand", "affix")  # where a comparison has an operand
+PLACES = ("left", "right", "operand", "affix", "choices")  # where a comparison has an operand
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,24 +95,28 @@ class _Conditions:
                 return self.value(operand).present
             case Absent(operand):
                 return ~self.value(operand).present
-        place = self._place(node)
-        return self._among(node) if place is None else self._of_any(node, place)
+            case NoneOf(operand, choices) if not self._is_any(operand):
+                return self.value(operand).present & ~self.holds(OneOf(operand, choices))
+            case OneOf(_, choices) | Contains(_, choices) if len(choices) > 1 and any(map(self._is_any, choices)):
+                return self.holds(Or(tuple(replace(node, choices=(each,)) for each in choices)))
+        place = next((place for place in PLACES if self._is_any(_at(node, place))), None)
+        return self._among(node) if place is None else self._bound(node, place, self.value(_at(node, place)).choice)
 
     def _among(self, node: Condition) -> pl.Expr:
         match node:
             case Compare(left, sign, right):
                 return _compare(self.value(left), sign, self.value(right))
             case OneOf(operand, choices):
-                return _any([self._one_of(self.value(operand), choices), *self._in_list(operand, choices)])
-            case NoneOf(operand, choices):
-                return self.value(operand).present & ~self.holds(OneOf(operand, choices))
+                value = self.value(operand)
+                return _any([self._one_of(value, choices), *self._in_list(node, value.items)])
             case Contains(operand, choices):
-                parts = [pair for each in choices for pair in self._contained(operand, each)]
-                return _any([*parts, *self._in_list(operand, choices)])
+                value = self.value(operand)
+                parts = [pair for each in choices for pair in self._affixed((value.text, value.nested), each, _has)]
+                return _any([*parts, *self._in_list(node, value.items)])
             case StartsWith(operand, affix):
-                return _any(list(self._affixed(operand, affix, _starts)))
+                return _any(list(self._affixed((self.value(operand).text,), affix, _starts)))
             case EndsWith(operand, affix):
-                return _any(list(self._affixed(operand, affix, _ends)))
+                return _any(list(self._affixed((self.value(operand).text,), affix, _ends)))
             case Dated(operand, side, than):
                 return _any([_BESIDE[side](each, _fixed(than)) for each in _instants_of(self.value(operand))])
             case Relative(operand, side, duration):
@@ -129,17 +134,10 @@ class _Conditions:
         other = self.value(choice)
         yield from _equalities(value, other, texts=not isinstance(choice, Literal))
 
-    def _contained(self, operand: Operand, part: Operand) -> Iterator[pl.Expr]:
-        yield from self._affixed(operand, part, _has)
-        text, sought = self.value(operand).nested, self._sought(part)
-        if text is not None and sought is not None:
-            yield _has(text, sought)
-
-    def _affixed(self, operand: Operand, affix: Operand, holds: Comparison) -> Iterator[pl.Expr]:
+    def _affixed(self, texts: Iterable[pl.Expr | None], affix: Operand, holds: Comparison) -> Iterator[pl.Expr]:
         """Only text has parts; a number that is written in a definition is sought as its text."""
-        text, sought = self.value(operand).text, self._sought(affix)
-        if text is not None and sought is not None:
-            yield holds(text, sought)
+        sought = self._sought(affix)
+        return (holds(text, sought) for text in texts if text is not None and sought is not None)
 
     def _sought(self, affix: Operand) -> pl.Expr | None:
         if isinstance(affix, Literal) and isinstance(affix.value, int | float):
@@ -148,37 +146,26 @@ class _Conditions:
 
     # --- lists --------------------------------------------------------------------------------------
 
-    def _place(self, node: Any) -> str | None:
-        """Where a comparison has an operand that is any one of some elements; of lists of choices: the only one."""
-        found = (place for place in PLACES if self._is_any(getattr(node, place, None)))
-        return next(found, "choices" if isinstance(node, OneOf | Contains) and self._some(node.choices) else None)
-
-    def _some(self, choices: tuple[Operand, ...]) -> bool:
-        return any(map(self._is_any, choices))
-
     def _is_any(self, operand: Any) -> bool:
-        return operand is not None and self.value(operand).choice is not None
-
-    def _of_any(self, node: Any, place: str) -> pl.Expr:
-        """A comparison that holds for any one element of what stands at a place."""
-        if place != "choices":
-            return self._bound(node, place, self.value(getattr(node, place)).choice)
-        if len(node.choices) > 1:
-            return self.holds(Or(tuple(replace(node, choices=(each,)) for each in node.choices)))
-        return self._bound(node, place, self.value(node.choices[0]).choice)
+        return isinstance(operand, Property) and self.value(operand).choice is not None
 
     def _bound(self, node: Any, place: str, items: Items | None) -> pl.Expr:
+        """A comparison that holds for any one element, in place of the operand that has them."""
         assert items is not None, "only what has elements is asked about them"
         name = f"element {self.depth}" + (JSON if items.are_json else "")
         one = (_Element(name),) if place == "choices" else _Element(name)
         below = replace(self, depth=self.depth + 1)
-        return any_of(items.elements, name, below.holds(replace(node, **{place: one})))
+        return any_of(items, name, below.holds(replace(node, **{place: one})))
 
-    def _in_list(self, operand: Operand, choices: tuple[Operand, ...]) -> Iterator[pl.Expr]:
+    def _in_list(self, node: OneOf | Contains, items: Items | None) -> Iterator[pl.Expr]:
         """Whether a list has an element that equals one of the choices (A-12)."""
-        items = self.value(operand).items
         if items is not None:
-            yield self._bound(OneOf(operand, choices), "operand", items)
+            yield self._bound(OneOf(node.operand, node.choices), "operand", items)
+
+
+def _at(node: Any, place: str) -> Any:
+    found = getattr(node, place, None)
+    return found[0] if isinstance(found, tuple) else found
 
 
 def number_text(value: float) -> str:

@@ -11,41 +11,46 @@ import polars as pl
 
 SCALAR = r'"(?:[^"\\]|\\.)*"|[^\s"\[\]{},]+'
 FLAT = rf"^\[\s*(?:(?:{SCALAR})\s*(?:,\s*(?:{SCALAR})\s*)*)?\]\s*$"
-PAIRS = 8_192  # rows that are laid out together, so that two long lists beside each other stay small
-ROW = "row of the element"
+TOGETHER = 8_192  # rows that are laid out at once, so that pairs of elements of long lists stay few
+ROW, THERE = "number of the row", "is there a list"
 
 
 @dataclass(frozen=True, slots=True)
 class Items:
-    """The elements of the list in each row: List(String) of JSON, or of plain texts; null where there is no list."""
+    """The elements of the list in each row: List(String) of JSON, or of plain texts.
 
+    `there` is true where there is a list, which is told at little cost: only these rows are looked at further.
+    """
+
+    there: pl.Expr
     elements: pl.Expr
-    are_json: bool
+    are_json: bool = True
 
 
-def array(json: pl.Expr) -> pl.Expr:
-    """JSON that is an array, null where it is something else."""
-    return pl.when(json.str.starts_with("[")).then(json)
+def is_array(json: pl.Expr) -> pl.Expr:
+    """True for JSON that is an array."""
+    return json.str.starts_with("[")
 
 
-def flat(array: pl.Expr) -> Items:
-    """The elements of arrays that hold neither objects nor arrays.
+def flat(arrays: pl.Expr) -> pl.Expr:
+    """The elements of JSON arrays that hold neither objects nor arrays, each as JSON; null for anything else.
 
     Examples
     --------
     >>> frame = pl.DataFrame({"v": ['["a, b",10, null]', "[]", "[[1]]", None]})
-    >>> frame.select(flat(pl.col("v")).elements).to_series().to_list()
+    >>> frame.select(flat(pl.col("v"))).to_series().to_list()
     [['"a, b"', '10', 'null'], [], None, None]
     """
-    return Items(pl.when(array.str.contains(FLAT)).then(array).str.extract_all(SCALAR), are_json=True)
+    return pl.when(arrays.str.contains(FLAT)).then(arrays).str.extract_all(SCALAR)
 
 
-def nested(array: pl.Expr) -> pl.Expr:
-    """Arrays that hold objects or arrays, as the text that they are (T-4)."""
-    return pl.when(~array.str.contains(FLAT)).then(array)
+def nested(json: pl.Expr) -> pl.Expr:
+    """JSON arrays that hold objects or arrays, as the text that they are (T-4); null for anything else."""
+    arrays = pl.when(is_array(json)).then(json)
+    return pl.when(~arrays.str.contains(FLAT)).then(arrays)
 
 
-def any_of(elements: pl.Expr, name: str, holds: pl.Expr) -> pl.Expr:
+def any_of(items: Items, name: str, holds: pl.Expr) -> pl.Expr:
     """True where a condition holds for any one element of a list; never null.
 
     Parameters
@@ -53,18 +58,21 @@ def any_of(elements: pl.Expr, name: str, holds: pl.Expr) -> pl.Expr:
     name
         The column that the condition reads the element from; the other columns it reads are those of the row.
     """
-    others = [each for each in dict.fromkeys(holds.meta.root_names()) if each != name]
-    rows = pl.struct(*others, elements.alias(name))
-    return rows.map_batches(partial(_any_of, name, holds), return_dtype=pl.Boolean, is_elementwise=True)
+    read = dict.fromkeys([*items.elements.meta.root_names(), *holds.meta.root_names()])
+    rows = pl.struct(items.there.alias(THERE), *(each for each in read if each != name))
+    laid_out = partial(_any_of, items.elements.alias(name), holds)
+    return rows.map_batches(laid_out, return_dtype=pl.Boolean, is_elementwise=True)
 
 
-def _any_of(name: str, holds: pl.Expr, rows: pl.Series) -> pl.Series:
+def _any_of(elements: pl.Expr, holds: pl.Expr, rows: pl.Series) -> pl.Series:
+    if not rows.struct.field(THERE).any():
+        return pl.repeat(value=False, n=rows.len(), eager=True)
     frame = rows.struct.unnest().with_row_index(ROW)
-    some = frame.filter(pl.col(name).list.len() > 0)
-    found = [pl.Series([], dtype=pl.UInt32), *(_laid_out(part, name, holds) for part in some.iter_slices(PAIRS))]
+    found = [_that_hold(part, elements, holds) for part in frame.filter(THERE).iter_slices(TOGETHER)]
     return frame.get_column(ROW).is_in(pl.concat(found).implode())
 
 
-def _laid_out(rows: pl.DataFrame, name: str, holds: pl.Expr) -> pl.Series:
+def _that_hold(rows: pl.DataFrame, elements: pl.Expr, holds: pl.Expr) -> pl.Series:
     """The numbers of the rows of which some element makes the condition hold."""
-    return rows.lazy().explode(name).filter(holds).select(pl.col(ROW).unique()).collect().to_series()
+    laid_out = rows.lazy().with_columns(elements).explode(elements.meta.output_name())
+    return laid_out.filter(holds).select(pl.col(ROW).unique()).collect().to_series()

@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from populace.expressions.lists import Items, array, flat, nested
+from populace.expressions.lists import Items, flat, is_array, nested
 from populace.expressions.texts import INSTANT, instant, json_text
 from populace.nodes import Literal
 
@@ -119,7 +119,7 @@ def column(name: str, dtype: pl.DataType, *, null_is_zero: bool = False) -> Valu
     if name.endswith(JSON):
         return _json(expression)
     if isinstance(dtype, pl.List):
-        return Value(expression.is_not_null(), items=Items(expression, are_json=False))
+        return Value(expression.is_not_null(), items=Items(expression.is_not_null(), expression, are_json=False))
     if dtype == pl.Boolean:
         return Value(expression.is_not_null(), truth=expression)
     if dtype == pl.String:
@@ -155,14 +155,14 @@ def inside(expression: pl.Expr, segments: Iterable[str]) -> Value:
     # Text may begin like a list, too; only text is greater than other text.
     bracketed = pl.when(found.str.starts_with("[")).then(expression)
     is_text = bracketed.str.json_path_match("".join(["$", *above, f"[?(@{last} >= '')]"])).is_not_null()
-    lists = pl.when(~is_text).then(array(found))
+    lists = pl.when(is_array(found) & ~is_text).then(found)
     return replace(text(pl.when(lists.is_null()).then(found)), present=found.is_not_null(), **_views(lists))
 
 
 def any_element(name: str) -> Value:
     """A column of lists whose elements are JSON, each of which is a value of its own."""
-    elements = pl.col(name)
-    return Value((elements.list.len() > 0).fill_null(value=False), choice=Items(elements, are_json=True))
+    there = (pl.col(name).list.len() > 0).fill_null(value=False)
+    return Value(there, choice=Items(there, pl.col(name)))
 
 
 def element(name: str) -> Value:
@@ -181,12 +181,12 @@ def _json(expression: pl.Expr) -> Value:
         numeric_text=_numeric(inner),
         truth_text=_truth(inner),
         dated_text=instant(inner),
-        **_views(array(expression)),
+        **_views(expression),
     )
 
 
-def _views(lists: pl.Expr) -> dict[str, Any]:
-    return {"items": flat(lists), "nested": nested(lists)}
+def _views(json: pl.Expr) -> dict[str, Any]:
+    return {"items": Items(is_array(json), flat(json)), "nested": nested(json)}
 
 
 def _numeric(expression: pl.Expr) -> Number:

@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 
 from populace import nodes, query, traits
 from populace.definitions import Audience, Trait
+from populace.space import people
 from tests.generative import drawing, making, oracle
+from tests.generative import oracle_values as values
 from tests.generative.making import built, each, either, just, several
 from tests.spec import evaluating
 from tests.tables import AS_OF
@@ -319,6 +321,21 @@ def engine_members(space):
         traits.newest(drawing.custom_frame(space["custom"]), AS_OF),
     )
     return {key: found.filter(audience=key)["profile"].to_list() for key in space["audiences"]}
+
+
+# --- reading ---------------------------------------------------------------------------------
+
+HELD = [maker(Random(seed)) for seed in range(2_000) for maker in (making.some_list, making.some_objects)]
+HELD += [None, "[1]", 5, {"sku": [1]}, {"0": "a"}, True]
+
+
+@pytest.mark.parametrize("path", [*dict.fromkeys(making.ANY), "o.$.0", "o.$.tags.$.$", r"a\.b.$.sku", "o.$.tags.$.sku"])
+def test_elements_are_read_as_the_oracle_reads_them(path):
+    texts = pl.Series([None if each is None else json.dumps(each, ensure_ascii=False) for each in HELD])
+    found = people.FromJson().elements(texts, path=f"p.{path}").to_list()
+    _, rest = values.array_at(path)
+    meant = [values.elements(each, rest) if isinstance(each, list) else None for each in HELD]
+    assert found == [None if each is None else [values.as_json(one) for one in each] for each in meant]
 
 
 # --- text ------------------------------------------------------------------------------------
