@@ -7,6 +7,7 @@ A stream (`Event`) is many rows per profile. A reducer makes it one value per pr
 never unknown (Q-20). An audience is a condition, a trait is a reducer.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import date, datetime, timedelta
@@ -247,7 +248,7 @@ class Absent:
 
 @dataclass(frozen=True, slots=True)
 class OneOf:
-    """The value equals any of the given ones (A-11); a missing value equals none, and so does a list."""
+    """The value equals any of the given ones (A-11), or some element of a list does; a missing value equals none."""
 
     operand: "Operand"
     choices: tuple["Operand", ...]
@@ -255,7 +256,7 @@ class OneOf:
 
 @dataclass(frozen=True, slots=True)
 class NoneOf:
-    """The value is there and equals none of the given ones."""
+    """The value is there and equals none of the given ones, nor does any element of a list."""
 
     operand: "Operand"
     choices: tuple["Operand", ...]
@@ -263,7 +264,7 @@ class NoneOf:
 
 @dataclass(frozen=True, slots=True)
 class Contains:
-    """Any of the given texts is part of the value, which has to be text (A-11).
+    """Any of the given texts is part of the value, which has to be text (A-11); of a list an element equals one (A-12).
 
     `omits` is its opposite and stands as `Not(Contains(…))`.
     """
@@ -346,6 +347,24 @@ Condition = (
     | And | Or | Not | Quantified
 )  # fmt: skip
 Query = Reducer | Condition
+
+_ANY_ELEMENT = re.compile(r"(?<!\\)\.\$(?=\.|$)")
+
+
+def at_elements(path: str) -> list[str]:
+    r"""A path cut at each `$`: the array, then what stands below its elements, with the dot before it.
+
+    Examples
+    --------
+    >>> at_elements("items.$.sku"), at_elements("tags.$"), at_elements(r"odd\.$")
+    (['items', '.sku'], ['tags', ''], ['odd\\.$'])
+    """
+    return _ANY_ELEMENT.split(path)
+
+
+def elements_of(field: Field) -> Field:
+    """The elements that a reducer sees in a field: those that its `$` names, else those of the field itself (T-15)."""
+    return field if len(at_elements(field.path)) > 1 else replace(field, path=f"{field.path}.$")
 
 
 def walk(node: Any) -> Iterator[Any]:

@@ -97,6 +97,25 @@ class JsonReader:
         query = f"select from_json(case when json_valid(j) then j end, {_quoted(shape)}) as v from input"
         return self._query(_column(arrays), query).to_series()
 
+    def elements(self, values: pl.Series, below: Sequence[Path]) -> pl.Series:
+        """The elements of JSON arrays, each as JSON: lists without null; what is no array is null, and has no elements.
+
+        Parameters
+        ----------
+        below
+            The keys that lead down from an element, through objects only. Of several each leads to a further array,
+            whose elements are taken in its place.
+        """
+        found = "case when json_type(j) = 'ARRAY' then json_extract(j, '$[*]') end"
+        for number, path in enumerate(below):
+            if number:
+                found = f"flatten(list_transform({found}, lambda e: json_extract(e, '$[*]')))"
+            for name in path:
+                child = f"case when json_type(e) = 'OBJECT' then json_extract(e, {_quoted(pointer((name,)))}) end"
+                found = f"list_transform({found}, lambda e: {child})"
+        held = f"list_filter({found}, lambda e: json_type(e) <> 'NULL')"
+        return self._query(_column(values), f"select {held}::varchar[] as v from input").to_series()
+
     def members(self, objects: pl.Series) -> pl.DataFrame:
         """(n: u32, name, value), one row per object and top-level name; `n` counts the objects, value is JSON."""
         if objects.null_count() == objects.len():

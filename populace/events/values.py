@@ -19,6 +19,7 @@ from populace.expressions import EXACT, json_number
 JSON = ":json"
 
 
+ODD = r"^-?[0-9]+[.eE]|^-0$"  # numbers that may have several texts
 FIRST = {'"': "text", "t": "boolean", "f": "boolean", "{": "json", "[": "json"}
 
 
@@ -135,10 +136,20 @@ def _loses_digits(text: pl.Series, column: pl.Series) -> bool:
 
 def _canonical(values: pl.Series) -> pl.Series:
     """JSON values of which each number has one text, the one that it would have by way of a Float64 column."""
-    odd = values.str.contains(r"^-?[0-9]+[.eE]|^-0$").fill_null(value=False)
+    odd = values.str.contains(ODD).fill_null(value=False)
     if not odd.any():
         return values
-    written = values.filter(odd)
-    reals = written.cast(pl.Float64, strict=False).alias("v").to_frame()
-    text = reals.select(pl.when(pl.col("v").is_finite()).then(json_number(pl.col("v")))).to_series()
-    return values.scatter(odd.arg_true(), text.zip_with(text.is_not_null(), written))
+    texts = values.filter(odd).alias("v").to_frame().select(_one_text(pl.col("v"))).to_series()
+    return values.scatter(odd.arg_true(), texts)
+
+
+def canonical_elements(lists: pl.Series) -> pl.Series:
+    """The same of lists of JSON values."""
+    value = pl.element()
+    one = pl.when(value.str.contains(ODD)).then(_one_text(value)).otherwise(value)
+    return lists.alias("v").to_frame().select(pl.col("v").list.eval(one)).to_series()
+
+
+def _one_text(number: pl.Expr) -> pl.Expr:
+    real = number.cast(pl.Float64, strict=False)
+    return pl.when(real.is_finite()).then(json_number(real)).otherwise(number)

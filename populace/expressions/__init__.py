@@ -4,9 +4,9 @@ from populace.expressions.conditions import condition
 from populace.expressions.fields import PSEUDO, Row
 from populace.expressions.people import Person, segments
 from populace.expressions.texts import EXACT, form, iso, json_number, json_text
-from populace.expressions.values import JSON, MISSING, Number, Value, column, is_word, nested
+from populace.expressions.values import JSON, MISSING, Number, Value, column, inside, is_word
 
 __all__ = [
-    "EXACT", "JSON", "MISSING", "PSEUDO", "Number", "Person", "Row", "Value", "column", "condition", "form", "is_word",
-    "iso", "json_number", "json_text", "nested", "segments",
+    "EXACT", "JSON", "MISSING", "PSEUDO", "Number", "Person", "Row", "Value", "column", "condition", "form", "inside",
+    "is_word", "iso", "json_number", "json_text", "segments",
 ]  # fmt: skip

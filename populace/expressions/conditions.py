@@ -5,15 +5,16 @@ where any pair says so.
 """
 
 import operator
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import polars as pl
 
-from populace.expressions.values import Number, Value, at, literal
+from populace.expressions.lists import Items, any_of
+from populace.expressions.values import JSON, Number, Value, at, element, literal
 from populace.nodes import (
     Absent,
     And,
@@ -30,6 +31,7 @@ from populace.nodes import (
     OneOf,
     Operand,
     Or,
+    Property,
     Relative,
     StartsWith,
 )
@@ -59,13 +61,26 @@ def condition(node: Condition, read: Callable[[Any], Value], as_of: datetime) ->
 
 
 @dataclass(frozen=True, slots=True)
+class _Element:
+    """An operand: one element of a list, in a column of its own."""
+
+    column: str
+
+
+PLACES = ("left", "right", "operand", "affix", "choices")  # where a comparison has an operand
+
+
+@dataclass(frozen=True, slots=True)
 class _Conditions:
-    """Conditions on one kind of row."""
+    """Conditions on one kind of row; `depth` says how many elements it holds already."""
 
     read: Callable[[Any], Value]
     as_of: datetime
+    depth: int = 0
 
-    def value(self, operand: Operand) -> Value:
+    def value(self, operand: Any) -> Value:
+        if isinstance(operand, _Element):
+            return element(operand.column)
         return literal(operand) if isinstance(operand, Literal) else self.read(operand)
 
     def holds(self, node: Condition) -> pl.Expr:
@@ -76,27 +91,32 @@ class _Conditions:
                 return pl.any_horizontal(list(map(self.holds, terms)))
             case Not(term):
                 return ~self.holds(term)
-            case Compare(left, sign, right):
-                return _compare(self.value(left), sign, self.value(right))
             case Exists(operand):
                 return self.value(operand).present
             case Absent(operand):
                 return ~self.value(operand).present
-        return self._among(node)
+            case NoneOf(operand, choices) if not self._is_any(operand):
+                return self.value(operand).present & ~self.holds(OneOf(operand, choices))
+            case OneOf(_, choices) | Contains(_, choices) if len(choices) > 1 and any(map(self._is_any, choices)):
+                return self.holds(Or(tuple(replace(node, choices=(each,)) for each in choices)))
+        place = next((place for place in PLACES if self._is_any(_at(node, place))), None)
+        return self._among(node) if place is None else self._bound(node, place, self.value(_at(node, place)).choice)
 
     def _among(self, node: Condition) -> pl.Expr:
         match node:
+            case Compare(left, sign, right):
+                return _compare(self.value(left), sign, self.value(right))
             case OneOf(operand, choices):
-                return self._one_of(self.value(operand), choices)
-            case NoneOf(operand, choices):
                 value = self.value(operand)
-                return value.present & ~self._one_of(value, choices)
+                return _any([self._one_of(value, choices), *self._in_list(node, value.items)])
             case Contains(operand, choices):
-                return _any([pair for each in choices for pair in self._affixed(operand, each, _has)])
+                value = self.value(operand)
+                parts = [pair for each in choices for pair in self._affixed((value.text, value.nested), each, _has)]
+                return _any([*parts, *self._in_list(node, value.items)])
             case StartsWith(operand, affix):
-                return _any(list(self._affixed(operand, affix, _starts)))
+                return _any(list(self._affixed((self.value(operand).text,), affix, _starts)))
             case EndsWith(operand, affix):
-                return _any(list(self._affixed(operand, affix, _ends)))
+                return _any(list(self._affixed((self.value(operand).text,), affix, _ends)))
             case Dated(operand, side, than):
                 return _any([_BESIDE[side](each, _fixed(than)) for each in _instants_of(self.value(operand))])
             case Relative(operand, side, duration):
@@ -114,16 +134,38 @@ class _Conditions:
         other = self.value(choice)
         yield from _equalities(value, other, texts=not isinstance(choice, Literal))
 
-    def _affixed(self, operand: Operand, affix: Operand, holds: Comparison) -> Iterator[pl.Expr]:
+    def _affixed(self, texts: Iterable[pl.Expr | None], affix: Operand, holds: Comparison) -> Iterator[pl.Expr]:
         """Only text has parts; a number that is written in a definition is sought as its text."""
-        text, sought = self.value(operand).text, self._sought(affix)
-        if text is not None and sought is not None:
-            yield holds(text, sought)
+        sought = self._sought(affix)
+        return (holds(text, sought) for text in texts if text is not None and sought is not None)
 
     def _sought(self, affix: Operand) -> pl.Expr | None:
         if isinstance(affix, Literal) and isinstance(affix.value, int | float):
             return pl.lit(number_text(affix.value))
         return self.value(affix).text
+
+    # --- lists --------------------------------------------------------------------------------------
+
+    def _is_any(self, operand: Any) -> bool:
+        return isinstance(operand, Property) and self.value(operand).choice is not None
+
+    def _bound(self, node: Any, place: str, items: Items | None) -> pl.Expr:
+        """A comparison that holds for any one element, in place of the operand that has them."""
+        assert items is not None, "only what has elements is asked about them"
+        name = f"element {self.depth}" + (JSON if items.are_json else "")
+        one = (_Element(name),) if place == "choices" else _Element(name)
+        below = replace(self, depth=self.depth + 1)
+        return any_of(items, name, below.holds(replace(node, **{place: one})))
+
+    def _in_list(self, node: OneOf | Contains, items: Items | None) -> Iterator[pl.Expr]:
+        """Whether a list has an element that equals one of the choices (A-12)."""
+        if items is not None:
+            yield self._bound(OneOf(node.operand, node.choices), "operand", items)
+
+
+def _at(node: Any, place: str) -> Any:
+    found = getattr(node, place, None)
+    return found[0] if isinstance(found, tuple) else found
 
 
 def number_text(value: float) -> str:

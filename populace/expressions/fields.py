@@ -7,8 +7,8 @@ import polars as pl
 
 from populace.expressions.people import Person
 from populace.expressions.texts import form
-from populace.expressions.values import JSON, MISSING, Value, column
-from populace.nodes import Context, Field, Operand, Property, Reducer, Tally, TraitValue
+from populace.expressions.values import JSON, MISSING, Value, any_element, column
+from populace.nodes import Context, Field, Operand, Property, Reducer, Tally, TraitValue, at_elements, elements_of
 from populace.query import fingerprint
 
 PSEUDO = frozenset({"timestamp", "received_at", "event", "source"})  # T-10
@@ -19,9 +19,9 @@ class Row:
     """The events of one table, of which each is a row.
 
     `schema` is (profile, timestamp, received_at, message_id, source, event, `p.<path>`, `c.<path>`, of the latter two
-    also forms that end in `:json`). Events that are compared with a parent have its columns, too, as `parent <name>`,
-    and `inside <fingerprint>` is what a reducer inside where() is for each of them. `computed` are the reducers of
-    traits, whose columns are called as `Person` says.
+    also forms that end in `:json`). A path with a `$` has a column of lists, the elements as JSON. Events that are
+    compared with a parent have its columns, too, as `parent <name>`, and `inside <fingerprint>` is what a reducer
+    inside where() is for each of them. `computed` are the reducers of traits, called as `Person` says.
     """
 
     schema: Mapping[str, pl.DataType]
@@ -36,7 +36,8 @@ class Row:
         start = "parent " if isinstance(of, Property) and of.parent else ""
         name = f"{start}{'p' if isinstance(of, Property) else 'c'}.{of.path}"
         # A path that ends in `:json` is stored as JSON always: its bare name is the JSON form of another path.
-        spelled = (name + JSON,) if name.endswith(JSON) else (name, name + JSON)
+        is_json = name.endswith(JSON) and len(at_elements(of.path)) == 1
+        spelled = (name + JSON,) if is_json else (name, name + JSON)
         pseudo = (start + of.path,) if isinstance(of, Property) and of.path in PSEUDO else ()
         return next((each for each in (*spelled, *pseudo) if each in self.schema), None)
 
@@ -57,7 +58,14 @@ class Row:
     def value(self, of: Field) -> Value:
         """A field of the event at hand."""
         name = self.column(of)
-        return MISSING if name is None else column(name, self.schema[name])
+        if name is None:
+            return MISSING
+        return any_element(name) if isinstance(self.schema[name], pl.List) else column(name, self.schema[name])
+
+    def elements(self, of: Field) -> str | None:
+        """The column of lists that holds the elements of a field; None where no event has any."""
+        name = self.column(elements_of(of))
+        return name if name is not None and isinstance(self.schema[name], pl.List) else None
 
     def form(self, of: Field) -> pl.Expr:
         """A field of the event at hand as text to count and to list, null where it has none."""

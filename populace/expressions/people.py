@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from populace.expressions.values import JSON, MISSING, Value, column, nested
+from populace.expressions.values import JSON, MISSING, Value, column, inside
 from populace.nodes import Operand, Reducer, Tally, TraitValue
 from populace.query import fingerprint
 
@@ -36,7 +36,7 @@ class Person:
     def _trait(self, name: str, *below: str) -> Value:
         if below:
             whole = f"custom {name}{JSON}"
-            return nested(pl.col(whole), below) if whole in self.schema else MISSING
+            return inside(pl.col(whole), below) if whole in self.schema else MISSING
         reducer = self.computed.get(name)
         # The value itself goes first: it tells 10 from "10" where the table of traits has text.
         values = [] if reducer is None else [f"value {fingerprint(reducer)}"]

@@ -5,11 +5,13 @@ where it is of another type, and None where it can never be of that type.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from typing import Any
 
 import polars as pl
 
+from populace.expressions.lists import Items, flat, is_array, nested
 from populace.expressions.texts import INSTANT, instant, json_text
 from populace.nodes import Literal
 
@@ -41,7 +43,9 @@ class Value:
 
     `number`, `text`, `truth` and `instant` are its views. `numeric_text`, `truth_text` and `dated_text` read the text
     view as number ("39.95"), as boolean ("true") and as instant ("2024-03-31"). `present` is never null; a list or an
-    object is present and has no view.
+    object is present and has no view. `items` are the elements of a list, or `nested` is the text of one that holds
+    objects or lists.
+    A value with `choice` is any one of these: a comparison holds if it holds for one of them (A-14).
     """
 
     present: pl.Expr
@@ -52,6 +56,9 @@ class Value:
     numeric_text: Number | None = None
     truth_text: pl.Expr | None = None
     dated_text: pl.Expr | None = None
+    items: Items | None = None
+    nested: pl.Expr | None = None
+    choice: Items | None = None
 
 
 MISSING = Value(present=pl.lit(value=False))
@@ -117,6 +124,8 @@ def column(name: str, dtype: pl.DataType, *, null_is_zero: bool = False) -> Valu
     expression = pl.col(name).fill_null(0) if null_is_zero else pl.col(name)
     if name.endswith(JSON):
         return _json(expression)
+    if isinstance(dtype, pl.List):
+        return Value(expression.is_not_null(), items=Items(expression.is_not_null(), expression, are_json=False))
     if dtype == pl.Boolean:
         return Value(expression.is_not_null(), truth=expression)
     if dtype == pl.String:
@@ -141,14 +150,30 @@ def text(expression: pl.Expr) -> Value:
     )
 
 
-def nested(expression: pl.Expr, segments: Iterable[str]) -> Value:
-    """A value inside a JSON object, as text: `segments` are the keys on the way down.
+def inside(expression: pl.Expr, segments: Iterable[str]) -> Value:
+    """A value inside a JSON object, as text or as a list: `segments` are the keys on the way down.
 
     What is numeric text compares with numbers and 'true' with booleans (Q-21), so the lost type shows only
     where 10.0 meets '10' in quotes.
     """
-    keys = [key.replace("'", "\\'") for key in segments]
-    return text(expression.str.json_path_match("$" + "".join(f"['{key}']" for key in keys)))
+    *above, last = ["['{}']".format(key.replace("'", "\\'")) for key in segments]
+    found = expression.str.json_path_match("".join(["$", *above, last]))
+    # Text may begin like a list, too; only text is greater than other text.
+    bracketed = pl.when(found.str.starts_with("[")).then(expression)
+    is_text = bracketed.str.json_path_match("".join(["$", *above, f"[?(@{last} >= '')]"])).is_not_null()
+    lists = pl.when(is_array(found) & ~is_text).then(found)
+    return replace(text(pl.when(lists.is_null()).then(found)), present=found.is_not_null(), **_views(lists))
+
+
+def any_element(name: str) -> Value:
+    """A column of lists whose elements are JSON, each of which is a value of its own."""
+    there = (pl.col(name).list.len() > 0).fill_null(value=False)
+    return Value(there, choice=Items(there, pl.col(name)))
+
+
+def element(name: str) -> Value:
+    """A column of single elements; those that are lists or objects themselves have no view."""
+    return replace(column(name, pl.String()), items=None, nested=None)
 
 
 def _json(expression: pl.Expr) -> Value:
@@ -162,7 +187,12 @@ def _json(expression: pl.Expr) -> Value:
         numeric_text=_numeric(inner),
         truth_text=_truth(inner),
         dated_text=instant(inner),
+        **_views(expression),
     )
+
+
+def _views(json: pl.Expr) -> dict[str, Any]:
+    return {"items": Items(is_array(json), flat(json)), "nested": nested(json)}
 
 
 def _numeric(expression: pl.Expr) -> Number:

@@ -4,12 +4,14 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import polars as pl
 
 from populace.expressions import EXACT, json_number
 from populace.lake.objects import Store, scan
+from populace.nodes import at_elements
 
 INSTANT = pl.Datetime("us", "UTC")
 ENVELOPE = {
@@ -31,7 +33,9 @@ ROW_GROUPS = {"few": 8_192, "copies": 16_384}
 
 # Names of column types in the ledger, for the types that property columns can have.
 LARGE = "Int64 beyond 2^53"
-TYPES = {str(each): each for each in (pl.Int64(), pl.Float64(), pl.Boolean(), pl.String())} | {LARGE: pl.Int64()}
+ELEMENTS = pl.List(pl.String())  # what elements of arrays are read as, each as JSON; no file holds it
+TYPES = {str(each): each for each in (pl.Int64(), pl.Float64(), pl.Boolean(), pl.String(), ELEMENTS)}
+TYPES |= {LARGE: pl.Int64()}
 
 
 def folder(table: str) -> str:
@@ -106,6 +110,9 @@ class FromJson(Protocol):
     def typed(self, column: str, values: pl.Series) -> pl.Series:
         """A column from its values."""
 
+    def elements(self, values: pl.Series, path: str) -> pl.Series:
+        """Lists of JSON: the elements at a path with `$` of the values at the path before it; null for no array."""
+
 
 def events(
     store: Store, parts: Iterable[dict], table: str, columns: Sequence[str], from_json: FromJson
@@ -117,14 +124,15 @@ def events(
     parts
         Entries of the ledger whose rows are wanted.
     columns
-        Names without `:json`, such as `p.price` or `c.page.url`.
+        Names without `:json`, such as `p.price` or `c.page.url`; of elements with a `$`, such as `p.items.$.sku`.
     from_json
         Reads what has no column of its own: of events with rare names, or with very many properties.
 
     Returns
     -------
     The envelope and, for each asked-for column that any part has, either the typed column or its
-    `:json` form where the parts do not agree on a type. None where no part has the table.
+    `:json` form where the parts do not agree on a type. Elements are lists of JSON, in the order of their array, and
+    null where there is none. None where no part has the table.
     """
     listed = list(parts)
     files = [_File(each["path"], each["columns"]) for each in outputs(listed, "events", table)]
@@ -133,11 +141,12 @@ def events(
     if not files:
         return None
     groups: dict[tuple, list[_File]] = defaultdict(list)
+    stored = sorted({at_elements(column)[0] for column in columns})
     for each in files:
-        found = [_found(each.columns, column) for column in columns]
+        found = [_found(each.columns, column) for column in stored]
         is_read = IN_REST in found or (each.table and any(found))
         groups[each.table, *found, each.path if is_read else ""].append(each)
-    streams = [_stream(store, group, columns, from_json) for group in groups.values()]
+    streams = [with_elements(_stream(store, group, stored, from_json), columns, from_json) for group in groups.values()]
     united = {column: _united([each.columns for each in streams], column) for column in columns}
     wanted = {column: dtype for column, dtype in united.items() if dtype is not None}
     return pl.concat([_typed(each, wanted) for each in streams])
@@ -153,7 +162,7 @@ class _File:
 
 
 @dataclass(frozen=True, slots=True)
-class _Stream:
+class Stream:
     """Rows that have the same of the wanted columns."""
 
     rows: pl.LazyFrame
@@ -182,13 +191,13 @@ def _united(schemas: Sequence[dict[str, str]], column: str) -> str | None:
     return types.pop() if len(types) == 1 else (JSON if types else None)
 
 
-def _stream(store: Store, files: list[_File], columns: Sequence[str], from_json: FromJson) -> _Stream:
+def _stream(store: Store, files: list[_File], columns: Sequence[str], from_json: FromJson) -> Stream:
     """Files that have the same of the columns; one file where some are to be read out of JSON."""
     found = {column: _found(files[0].columns, column) for column in columns}
     held = dict(each for each in found.values() if each)
     rows = _scan(store, files, ENVELOPE | {name: TYPES[dtype] for name, dtype in held.items()})
     if REST not in held and not (files[0].table and held):
-        return _Stream(rows, held)
+        return Stream(rows, held)
     table = rows.collect()
     absent = [column[2:] for column, each in found.items() if each == IN_REST]
     values = from_json.extract(table.get_column(REST), absent) if absent else []
@@ -198,7 +207,19 @@ def _stream(store: Store, files: list[_File], columns: Sequence[str], from_json:
         table = table.drop(kept)
     some = [each for each in values if each.null_count() < each.len()]
     read = table.drop(REST, strict=False).hstack(some)
-    return _Stream(read.lazy(), {name: type_name(read[name]) for name in read.columns if name not in ENVELOPE})
+    return Stream(read.lazy(), {name: type_name(read[name]) for name in read.columns if name not in ENVELOPE})
+
+
+def with_elements(stream: Stream, columns: Iterable[str], from_json: FromJson) -> Stream:
+    """The same with the asked-for columns of elements, each made of the array that is there as JSON."""
+    asked = [column for column in columns if len(at_elements(column)) > 1]
+    arrays = {column: found for column in asked if (found := _found(stream.columns, at_elements(column)[0]))}
+    made = {
+        column: pl.col(name).map_batches(partial(from_json.elements, path=column), ELEMENTS, is_elementwise=True)
+        for column, (name, _) in arrays.items()
+        if name.endswith(JSON)
+    }
+    return Stream(stream.rows.with_columns(**made), stream.columns | dict.fromkeys(made, str(ELEMENTS)))
 
 
 def _scan(store: Store, files: list[_File], schema: dict) -> pl.LazyFrame:
@@ -210,7 +231,7 @@ def _scan(store: Store, files: list[_File], schema: dict) -> pl.LazyFrame:
     return rows.filter(pl.col("event") == table).drop("event")
 
 
-def _typed(stream: _Stream, wanted: dict[str, str]) -> pl.LazyFrame:
+def _typed(stream: Stream, wanted: dict[str, str]) -> pl.LazyFrame:
     """The envelope and the wanted columns in the types they have everywhere."""
     picked = [_as(_found(stream.columns, column), column, dtype) for column, dtype in wanted.items()]
     return stream.rows.select(*ENVELOPE, *picked)

@@ -7,7 +7,7 @@ them, `parsing` is the door, and `printing` writes nodes back. `uncomputed` name
 `undated` looks for what is compared with dates and is none.
 """
 
-from populace.query.names import ANY_ELEMENT, QueryError
+from populace.query.names import QueryError
 from populace.query.parsing import parse_audience, parse_field, parse_trait
 from populace.query.printing import fingerprint, print_query
 from populace.query.sessions import expiring
@@ -17,6 +17,6 @@ from populace.query.undated import undated
 from populace.query.waiting import waiting
 
 __all__ = [
-    "ANY_ELEMENT", "Level", "QueryError", "expiring", "fingerprint", "not_computed", "parse_audience", "parse_field",
+    "Level", "QueryError", "expiring", "fingerprint", "not_computed", "parse_audience", "parse_field",
     "parse_trait", "print_query", "undated", "waiting",
 ]  # fmt: skip

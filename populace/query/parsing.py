@@ -22,10 +22,11 @@ from populace.nodes import (
     Relative,
     StartsWith,
     Stream,
+    at_elements,
     walk,
 )
 from populace.query.chains import build
-from populace.query.names import ANY_ELEMENT, QueryError, fail
+from populace.query.names import QueryError, fail
 from populace.query.types import KEYWORDS, Level, Part, Scope, truth
 
 MOST_EXPRESSIONS = 50
@@ -69,7 +70,7 @@ def parse_field(text: str) -> Field:
     tree, node = _parse(text, Scope("users", has_events=True, rows=("event",)))
     if not isinstance(node, Field):
         fail(tree, "for_each takes property('…') or context('…')")
-    if ANY_ELEMENT in node.path.split("."):
+    if len(at_elements(node.path)) > 1:
         fail(tree, "for_each takes one value an event, and $ is any of several")
     return node
 

@@ -1,8 +1,7 @@
 """What the language says and the engine cannot compute yet, each by its name. Nothing is ignored."""
 
-from populace.nodes import Entity, Mode, Operand, Property, Quantified, Query
+from populace.nodes import Entity, Operand, Quantified, Query
 from populace.nodes import walk as every_node
-from populace.query.names import ANY_ELEMENT
 
 
 def not_computed(node: Query | Operand) -> str | None:
@@ -16,8 +15,4 @@ def _reason(node: object) -> str | None:
             return "entity() needs linked tables, which Populace does not have"
         case Quantified():
             return "ANY and ALL belong to account audiences, which are not computed yet"
-        case Property(path) if ANY_ELEMENT in path.split("."):
-            return "$ (any element of an array) is not computed yet"
-        case Mode(cast="array"):
-            return "mode() of whole arrays (as array) is not computed yet"
     return None

@@ -12,9 +12,9 @@ from populace import audiences, traits
 from populace.definitions import Audience, Space
 from populace.events.jsontext import JsonReader, names, pointer
 from populace.events.tables import table_of
-from populace.events.values import of_values, without_null
+from populace.events.values import canonical_elements, of_values, without_null
 from populace.lake import runs, tables
-from populace.nodes import Reducer, references
+from populace.nodes import Reducer, at_elements, references
 from populace.space.opening import OpenSpace
 
 About = Callable[[], tuple[pl.DataFrame, pl.DataFrame]]
@@ -138,6 +138,14 @@ class FromJson:
 
     def typed(self, column: str, values: pl.Series) -> pl.Series:
         return of_values({names(column[2:]): values}, column[:2])[0]
+
+    def elements(self, values: pl.Series, path: str) -> pl.Series:
+        arrays = values.set(~values.str.starts_with("["), None)
+        if arrays.null_count() == arrays.len():
+            return pl.Series(values.name, [None], pl.List(pl.String)).new_from_index(0, values.len())
+        below = [names(each[1:]) if each else () for each in at_elements(path)[1:]]
+        with JsonReader() as json:
+            return canonical_elements(json.elements(arrays, below))
 
 
 def _reaches(entry: dict, needs: traits.Needs, as_of: datetime) -> bool:

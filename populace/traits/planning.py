@@ -11,12 +11,16 @@ from populace.nodes import (
     Event,
     First,
     Last,
+    Mode,
     Property,
     Query,
     Reducer,
     TraitValue,
+    Unique,
+    UniqueCount,
     Where,
     Within,
+    elements_of,
     outermost,
 )  # fmt: skip
 from populace.query import fingerprint, print_query
@@ -157,6 +161,8 @@ def _own(reducer: Reducer) -> Iterator[Any]:
     """The nodes of a reducer, without those inside the reducers of its where()."""
     yield from outermost(reducer.stream)
     yield getattr(reducer, "of", None)
+    if isinstance(reducer, Mode | Unique | UniqueCount):
+        yield elements_of(reducer.of)
 
 
 def after_parent(stream: Event) -> bool:

@@ -11,9 +11,10 @@ from populace.expressions import JSON, Row, iso
 from populace.nodes import Field, First, Last, Max, Min, Mode, Reducer, Unique, UniqueCount
 from populace.query import fingerprint, print_query
 from populace.traits import adding, listing, splitting
+from populace.traits.elements import by_elements, laid_out, order
 from populace.traits.given import Given, Tables
 from populace.traits.masks import Names, in_window, masked
-from populace.traits.planning import ORDER, Reducers, by_event, inside, stream_of, window_of
+from populace.traits.planning import Reducers, by_event, inside, stream_of, window_of
 from populace.traits.related import attached
 from populace.traits.splitting import Split
 from populace.traits.values import any_value, column, empty
@@ -128,14 +129,21 @@ def _spread(scan: _Scan, split: Split, values: pl.DataFrame, rows: pl.DataFrame)
 def _groupings(seen: pl.LazyFrame, group: Reducers, given: Given) -> Iterator[_Scan]:
     row = given.row(seen)
     rows, masks = masked(seen, row, map(stream_of, group.values()), given.as_of)
+    flat = {key: each for key, each in group.items() if not isinstance(each, BY_VALUE)}
+    for field, some in by_elements(flat):
+        yield from _single(*laid_out(rows, row, field), some, masks)
+    for values, apart in listing.by_field(group).items():
+        yield _Scan(listing.counted(rows, row, values, apart, masks), partial(_listed, apart, masks))
+
+
+def _single(rows: pl.LazyFrame, row: Row, group: Reducers, masks: Names) -> Iterator[_Scan]:
+    """Those that make one value of all: what is added up, and the others."""
     added = {key: each for key, each in group.items() if isinstance(each, adding.Adder)}
     if added:
         yield _Scan(adding.marked(rows, row, added, masks), partial(adding.added, added, masks))
-    flat = {key: each for key, each in group.items() if not isinstance(each, adding.Adder | BY_VALUE)}
-    if flat:
-        yield _Scan(_grouped(rows, row, flat, masks), _beside)
-    for field, apart in listing.by_field(group).items():
-        yield _Scan(listing.counted(rows, row, field, apart, masks), partial(_listed, apart, masks))
+    others = {key: each for key, each in group.items() if key not in added}
+    if others:
+        yield _Scan(_grouped(rows, row, others, masks), _beside)
 
 
 def _listed(apart: listing.Apart, masks: Names, values: pl.DataFrame, counts: pl.DataFrame) -> pl.DataFrame:
@@ -177,8 +185,8 @@ def _at_the_end(reducer: First | Last, row: Row, of: Field, mask: pl.Expr) -> pl
     name = row.column(of)
     if name is None:
         return pl.lit(None, dtype=pl.String).first()
-    order = pl.when(mask & row.value(of).present).then(pl.struct(ORDER))
-    return pl.col(name).max_by(order) if isinstance(reducer, Last) else pl.col(name).min_by(order)
+    place = pl.when(mask & row.value(of).present).then(pl.struct(order(row)))
+    return pl.col(name).max_by(place) if isinstance(reducer, Last) else pl.col(name).min_by(place)
 
 
 def _finish(key: str, reducer: Reducer, row: Row) -> pl.Expr:

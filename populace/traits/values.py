@@ -6,7 +6,7 @@ import polars as pl
 
 from populace.definitions import Trait
 from populace.expressions import JSON, json_text
-from populace.nodes import Average, Count, Reducer, Sum, Unique, UniqueCount
+from populace.nodes import Average, Count, Mode, Reducer, Sum, Unique, UniqueCount
 from populace.query import fingerprint
 
 TYPES: dict[type, pl.DataType] = {
@@ -22,7 +22,8 @@ def column(values: pl.DataFrame, reducer: Reducer) -> str:
 
 def empty(reducer: Reducer) -> pl.DataType:
     """The type of a reducer that has no value anywhere."""
-    return TYPES.get(type(reducer), pl.String())
+    is_array = isinstance(reducer, Mode) and reducer.cast == "array"
+    return pl.List(pl.String()) if is_array else TYPES.get(type(reducer), pl.String())
 
 
 def any_value(table: pl.DataFrame) -> pl.Expr:

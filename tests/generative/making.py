@@ -80,6 +80,37 @@ POOLS = {"n": INTEGERS, "f": REALS, "t": PLAIN, "d": TIMED, "b": BOOLEANS, "time
 MIXED = [*INTEGERS, *REALS, *PLAIN, *BOOLEANS, *COMPLEX, *ISO, *NEARLY_ISO[:8]]
 
 
+# Lists of what is easily confused, of nothing, of lists, and of objects in which names are missing.
+ELEMENTS = [*CONFUSABLE, None, None, 0, "", "a", "B", 2**53, 2**53 + 1, 0.5, 'a"b', "a,b", "[", "null", " 10"]
+BROKEN = [[], {}, [1], ["a", None], [[1], "a"], {"a": 1}]
+
+
+def some_list(chance):
+    pool = chance.choice([ELEMENTS, ELEMENTS, CONFUSABLE[:4], [*ELEMENTS[:12], *BROKEN]])
+    return [chance.choice(pool) for _ in range(chance.randint(0, 3))]
+
+
+def some_object(chance):
+    held = {
+        "sku": chance.choice([*ELEMENTS, *BROKEN]),
+        "tags": chance.choice([some_list(chance), [some_list(chance)], "a"]),
+    }
+    return {name: held[name] for name in held if chance.random() < 0.8}
+
+
+def some_objects(chance):
+    return [
+        some_object(chance) if chance.random() < 0.8 else chance.choice(ELEMENTS) for _ in range(chance.randint(0, 3))
+    ]
+
+
+LISTS = {"l": [some_list(Random(seed)) for seed in range(150)] + ELEMENTS[:8]}
+LISTS["o"] = [some_objects(Random(seed)) for seed in range(150)] + [{"sku": 1}, "a"]
+POOLS |= LISTS
+OBJECTS = [{"l": one, "o": other} for one, other in zip(LISTS["l"], LISTS["o"], strict=False)]
+OBJECTS += [{"l": text, "o": {"l": [1]}} for text in ("[1]", "[]", "[", "a")] + [[1], None]
+
+
 def fields(chance, paths):
     return {path: value(chance, POOLS.get(path, MIXED)) for path in paths}
 
@@ -94,7 +125,7 @@ def instances(paths, most=1_000):
     return [dict.fromkeys(paths), *(fields(Random(number), paths) for number in range(most))]
 
 
-PROPERTIES, CONTEXTS = instances([*TYPES, *PSEUDO]), instances(TYPES)
+PROPERTIES, CONTEXTS = instances([*TYPES, *PSEUDO, *LISTS]), instances(TYPES)
 
 # --- events -----------------------------------------------------------------------------------
 
@@ -129,11 +160,15 @@ def events(chance, names=("E", "E", "F"), most=10):
 def custom_rows(chance):
     held = [None, *MIXED, *ISO, {"a": "x"}, {"a": {"b": 10}}, {"a": None}, {"a": True}, {"a": "2024-03-31"}]
     count = chance.randint(0, 8)
+    named = {"list": LISTS["l"] + LISTS["o"], "object": OBJECTS}
+    names = [
+        chance.choice(["custom", "custom", "cust.om", "computed", "first", "object", "list"]) for _ in range(count)
+    ]
     return [
         {
             "profile": chance.randint(1, 4),
-            "name": chance.choice(["custom", "custom", "cust.om", "computed", "first", "object"]),
-            "value": chance.choice(held),
+            "name": names[number],
+            "value": chance.choice(named.get(names[number], held)),
             "timestamp": chance.choice(MOMENTS),
             "received_at": AS_OF + timedelta(hours=chance.randint(0, 1)),
             "message_id": f"m{number}",
@@ -341,3 +376,21 @@ def funnels(condition, kept=several(windows, 0, 1)):  # noqa: B008, a maker has 
 
     some = built(nodes.Compare, built(nodes.Count, parents), of([">=", "="]), built(nodes.Literal, of([0, 1])))
     return either(some, comparisons(built(nodes.Last, parents, event_fields)))
+
+
+# --- lists ------------------------------------------------------------------------------------
+
+ANY = ["l.$", "l.$", "l.$", "m.$", "o.$.sku", "o.$.sku", "o.$.tags.$", "l.$.$", "o.$", "o.$.sku.a", "t.$", "never.$"]
+elements = of([*map(nodes.Property, ANY)])
+parent_elements = built(nodes.Property, of(ANY), just(OF_PARENT))
+lists = of([*map(nodes.Property, ["l", "l", "l", "o", "m", "m"]), nodes.Context("m")])
+# What elements are equal to now and then.
+known = built(
+    nodes.Literal, of([10, 10.0, "10", "10.0", "true", "a", "é", 0, 2**53 + 1, "2024-03-31", "null", "[1]", "{"])
+)
+likely = either(known, known, known, literals)
+
+
+def asked_of_elements(conditions):
+    """Conditions of which half stand beside others."""
+    return either(conditions, conditions, built(nodes.Not, conditions), junctions(nodes.And, conditions))

@@ -7,6 +7,7 @@ Where a condition is about an event, `around` holds that event first, then the o
 and so on outwards (A-55). For a profile it is empty.
 """
 
+import itertools
 import json
 from collections import Counter
 from datetime import datetime
@@ -86,6 +87,9 @@ def field(node, person, around):
 
 
 def of_event(node, event, person):
+    if values.is_any(node.path):
+        array, rest = values.array_at(node.path)
+        return values.elements(event["c" if type(node) is nodes.Context else "p"].get(array), rest)
     if type(node) is nodes.Context:
         return event["c"].get(node.path)
     if node.path in PSEUDO and not everywhere(node, event["event"], person):  # T-10
@@ -109,17 +113,43 @@ def reduced(node, person, around=()):
     kind = type(node)
     if kind is nodes.Count:
         return len(kept) or None
+    if kind is nodes.Mode and node.cast == "array":
+        return mode_of_arrays(node, kept)
     found = [field(node.of, person, (event, *around)) for event in kept]
-    found = [value for value in found if value is not None]
+    found = [each for value in found for each in values_in(value, kind) if each is not None]
     if kind in (nodes.First, nodes.Last):
         return plain(found[0 if kind is nodes.First else -1]) if found else None
     if kind in (nodes.Sum, nodes.Average):
         return of_numbers(kind, [each for each in map(values.amount, found) if each is not None])
     if kind in (nodes.Min, nodes.Max) and node.cast == "number":
-        whole = all(map(values.is_whole, everywhere(node.of, node.stream.name, person)))
+        everything = everywhere(node.of, node.stream.name, person)
+        whole = not values.is_any(node.of.path) and all(map(values.is_whole, everything))
         numbers = [each if whole else float(each) for each in map(values.as_number, found) if each is not None]
         return extreme(kind, numbers)
     return of_texts(node, [each for each in map(values.as_text, found) if each is not None])
+
+
+def values_in(value, kind):
+    """What a reducer sees in the field of one event: each element is a value."""
+    if isinstance(value, values.AnyOf):
+        return value
+    if isinstance(value, list) and kind in (nodes.Unique, nodes.UniqueCount, nodes.Mode):
+        return value
+    return [value]
+
+
+def mode_of_arrays(node, events):
+    path = node.of.path if values.is_any(node.of.path) else f"{node.of.path}.$"
+    array, rest = values.array_at(path)
+    arrays = [event["c" if type(node.of) is nodes.Context else "p"].get(array) for event in events]
+    found = [values.elements(each, rest) for each in arrays if isinstance(each, list)]
+    texts = {f"[{','.join(map(values.as_json, each))}]": each for each in found}
+    seen = Counter(f"[{','.join(map(values.as_json, each))}]" for each in found)
+    most = max(seen.values(), default=0)
+    if not most or most < node.least:
+        return None
+    first = min(text for text in seen if seen[text] == most)
+    return [each if isinstance(each, str) else values.as_json(each) for each in texts[first]]
 
 
 def plain(value):
@@ -146,7 +176,6 @@ def of_texts(node, texts):
         return len(set(texts)) or None
     if type(node) is not nodes.Mode:
         return extreme(type(node), texts)
-    assert node.cast != "array", "arrays are not counted yet"
     seen = Counter(texts)
     most = max(seen.values(), default=0)
     return min(text for text in seen if seen[text] == most) if most and most >= node.least else None
@@ -175,22 +204,42 @@ def holds(node, person, around=()):
     if kind is nodes.Not:
         return not holds(node.term, person, around)
     if kind is nodes.Compare:
-        return values.compare(read(node.left), node.operator, read(node.right))
+        pairs = itertools.product(any_of(read(node.left)), any_of(read(node.right)))
+        return any(values.compare(left, node.operator, right) for left, right in pairs)
     value = read(node.operand)
-    if kind is nodes.Absent:
-        return value is None
-    if value is None:
-        return False
-    if kind is nodes.Exists:
-        return True
+    there = [each for each in any_of(value) if each is not None]
+    if kind in (nodes.Exists, nodes.Absent):
+        return bool(there) == (kind is nodes.Exists)
+    is_element = isinstance(value, values.AnyOf)
+    return any(holds_of(node, each, read, person, is_element) for each in there)
+
+
+def any_of(value):
+    return value if isinstance(value, values.AnyOf) else [value]
+
+
+def holds_of(node, value, read, person, is_element):
+    """Whether a condition holds for one value; an element that is a list itself has no elements."""
+    kind = type(node)
     if kind is nodes.Dated:
         return values.dated(value, node.side, node.than.value)
     if kind is nodes.Relative:
         return values.relative(value, node.side, node.duration, person.as_of)
+    is_list = isinstance(value, list) and not is_element
     if kind in (nodes.OneOf, nodes.NoneOf):
-        equal = any(values.compare(value, "=", read(choice)) for choice in node.choices)
-        return equal if kind is nodes.OneOf else not equal
+        return equals_any(node, value, read, is_list) == (kind is nodes.OneOf)
+    if kind is nodes.Contains and is_list:
+        text = values.as_json(value)
+        return equals_any(node, value, read, is_list) if values.is_flat(value) else has_part(node, text, read)
     return has_part(node, value, read)
+
+
+def equals_any(node, value, read, is_list):
+    """Whether a value equals any choice, or any element of a list without objects and lists does."""
+    choices = [each for choice in node.choices for each in any_of(read(choice))]
+    flat = values.elements(value) if is_list and values.is_flat(value) else []
+    found = flat if is_list else [value]
+    return any(values.compare(each, "=", choice) for each in found for choice in choices)
 
 
 def has_part(node, value, read):
@@ -198,20 +247,18 @@ def has_part(node, value, read):
     if not isinstance(value, str):
         return False
     if type(node) is nodes.Contains:
-        needles = [needle(choice, read) for choice in node.choices]
+        needles = [each for choice in node.choices for each in needles_of(choice, read)]
         return any(part is not None and part in value for part in needles)
-    affix = needle(node.affix, read)
-    if affix is None:
-        return False
-    return value.startswith(affix) if type(node) is nodes.StartsWith else value.endswith(affix)
+    affixes = [each for each in needles_of(node.affix, read) if each is not None]
+    return any(value.startswith(each) if type(node) is nodes.StartsWith else value.endswith(each) for each in affixes)
 
 
-def needle(operand, read):
-    """The text to look for: a text, or a number as it would be written; None, which is nowhere, for anything else."""
+def needles_of(operand, read):
+    """The texts to look for: a text, or a number as it would be written; None, which is nowhere, for anything else."""
     value = read(operand)
     if type(operand) is nodes.Literal and values.is_number(value):
-        return values.number_text(value)
-    return value if isinstance(value, str) else None
+        return [values.number_text(value)]
+    return [each if isinstance(each, str) else None for each in any_of(value)]
 
 
 def value_of(operand, person, around):
@@ -264,7 +311,7 @@ def newest(person, name):
 
 
 def inside(value, below):
-    """A value below an object, as text."""
+    """A value below an object, as text, or as the list that it is."""
     for key in below:
         value = value.get(key) if isinstance(value, dict) else None
-    return value if value is None or isinstance(value, str) else json.dumps(value)
+    return value if value is None or isinstance(value, str | list) else json.dumps(value)

@@ -139,6 +139,50 @@ def length(duration):
     return timedelta(seconds=duration.amount * {"seconds": 1, "hours": 3_600, "days": 86_400}[duration.unit])
 
 
+# --- lists ------------------------------------------------------------------------------------
+
+
+class AnyOf(list):
+    """Values of which a condition needs only one."""
+
+
+def is_any(path):
+    return "$" in below(path)
+
+
+def below(path):
+    r"""The names of a path; a dot written `\.` belongs to a name."""
+    return [name.replace("\0", ".") for name in path.replace("\\.", "\0").split(".")]
+
+
+def array_at(path):
+    """Where the array of a path with `$` is, and what leads on from it: names and further `$`."""
+    before, rest = path.split(".$", 1)
+    return before, below(rest[1:]) if rest else []
+
+
+def elements(array, rest=()):
+    """The values at the end of the way, from any element of an array and of those on the way."""
+    found = AnyOf(array if isinstance(array, list) else [])
+    for name in rest:
+        if name == "$":
+            found = [inner for each in found if isinstance(each, list) for inner in each]
+        else:
+            found = [each[name] for each in found if isinstance(each, dict) and name in each]
+    return AnyOf(each for each in found if each is not None)
+
+
+def is_flat(array):
+    return not any(isinstance(each, list | dict) for each in array)
+
+
+def as_json(value):
+    """JSON as the lake holds it; of numbers the one text that they have as values of their own."""
+    if is_number(value):
+        return number_text(value)
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
 # --- texts ------------------------------------------------------------------------------------
 
 

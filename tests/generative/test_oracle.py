@@ -124,7 +124,9 @@ def of(name, path, *values):
 
 BARE = Event("E")
 OF_WEB = Event("E", (Sources(("app",)),))
-X = Property("x")
+X, Y = Property("x"), Property("x.$.y")
+ARRAY = Mode(BARE, X, 1, "array")
+A = Property("x.$")
 
 
 @pytest.mark.parametrize(
@@ -138,8 +140,21 @@ X = Property("x")
         ("W16, count", of("E", "x", "B", "A", "B"), UniqueCount(BARE, X), 2),
         ("mode, once more", of("E", "x", "b", "a", "b"), Mode(BARE, X, 2), "b"),
         ("mode of forms", of("E", "x", 10, 10.0, "10", True, "true", [1]), Mode(BARE, X, 3), "10"),
-        ("unique of forms", of("E", "x", 10.0, 0.5, True, None, [1], {"a": 1}), Unique(BARE, X), ["0.5", "10", "true"]),
-        ("unique of none", of("E", "x", None, [1]), Unique(BARE, X), None),
+        ("unique of forms", of("E", "x", 10.0, 0.5, True, None, {"a": 1}), Unique(BARE, X), ["0.5", "10", "true"]),
+        ("unique of lists", of("E", "x", "a", ["b", 10, None, [1], {}], []), Unique(BARE, X), ["10", "a", "b"]),
+        ("unique count of lists", of("E", "x", "a", ["b", 10, "a"]), UniqueCount(BARE, X), 3),
+        ("unique of none", of("E", "x", None, [[1], None], []), Unique(BARE, X), None),
+        ("mode of lists", of("E", "x", "a", ["b", "b", None, None, None], []), Mode(BARE, X, 2), "b"),
+        ("mode of arrays", of("E", "x", ["b"], ["a"], "b", ["b"], ["a"]), Mode(BARE, X, 2, "array"), ["a"]),
+        ("array of forms", of("E", "x", [10.0, "b", None, True, [1], {}]), ARRAY, ["10", "b", "true", "[1]", "{}"]),
+        ("arrays told apart", of("E", "x", [10], ["10"]), Mode(BARE, X, 2, "array"), None),
+        ("array with nothing in it", of("E", "x", []), Mode(BARE, Property("x.$"), 1, "array"), []),
+        ("arrays below", of("E", "x", [{"y": 1}, 2, {"y": None}]), Mode(BARE, Y, 1, "array"), ["1"]),
+        ("sum of elements", of("E", "x", [{"y": 1}, {"y": "0.5"}, {"y": [9]}, {}], 7), Sum(BARE, Y), 1.5),
+        ("first element", of("E", "x", [{}], [{"y": None}, {"y": 2}, {"y": 1}], [{"y": 3}]), First(BARE, Y), 2),
+        ("last element", of("E", "x", [{"y": 3}], [{"y": 2}, {"y": 1}], [{}], []), Last(BARE, Y), 1),
+        ("least of elements", of("E", "x", [{"y": 3}, {"y": 2}]), Min(BARE, Y), 2.0),
+        ("elements of elements", of("E", "x", [[1, [2]], 3, ["a"]]), Unique(BARE, Property("x.$.$")), ["1", "a"]),
         ("unique count of none", of("E", "x", None), UniqueCount(BARE, X), None),
         ("average", of("E", "x", 1, "2.5", "no", None, True), Average(BARE, X), 1.75),
         ("average of thirds", of("E", "x", 0.1, 0.2, 0.0), Average(BARE, X), 0.3 / 3),
@@ -370,7 +385,15 @@ def test_before_and_after_a_date_are_strict():
         ("2024-03-31", date(2024, 3, 31), False, False, False),
         (10, "1", False, False, False),
         (True, "t", False, False, False),
-        (["a"], "a", False, False, False),
+        (["a"], "a", True, False, False),
+        (["ab"], "a", False, False, False),
+        ([5], "5", True, False, False),
+        (["5"], 5.0, True, False, False),
+        (["5"], "5.0", False, False, False),
+        ([], "", False, False, False),
+        (["ab", []], "a", True, False, False),
+        ([{"sku": 5}], '"sku":5', True, False, False),
+        ([{"sku": 5}], 5, True, False, False),
         ({"a": 1}, "a", False, False, False),
     ],
 )
@@ -379,6 +402,36 @@ def test_only_texts_have_parts(value, needle, contains, starts, ends):
     assert oracle.holds(Contains(operand, (Literal("?"), literal)), person) is contains
     assert oracle.holds(StartsWith(operand, literal), person) is starts
     assert oracle.holds(EndsWith(operand, literal), person) is ends
+
+
+@pytest.mark.parametrize(
+    ("array", "condition", "holds"),
+    [
+        ([1, 5], Compare(A, ">", Literal(4)), True),
+        ([1, 5], Compare(A, "!=", Literal(5)), True),
+        ([5, "5"], Compare(A, "!=", Literal(5)), False),
+        ([None], Compare(A, "!=", Literal(5)), False),
+        ([[5]], Compare(A, "!=", Literal(5)), True),
+        ([1, 5], Compare(A, "<", A), True),
+        ([1, 5], Compare(Literal(3), ">", A), True),
+        ([[5], None], nodes.Exists(A), True),
+        ([None], nodes.Exists(A), False),
+        ("a", nodes.Absent(A), True),
+        (["a", "b"], NoneOf(A, (Literal("a"),)), True),
+        (["a"], NoneOf(A, (Literal("a"),)), False),
+        ([], NoneOf(A, (Literal("a"),)), False),
+        (["ab"], Contains(A, (Literal("b"),)), True),
+        ([["ab"]], Contains(A, (Literal("ab"),)), False),
+        ([["a"]], OneOf(A, (Literal("a"),)), False),
+        (["x", "E"], OneOf(Property("event"), (Literal("F"), A)), True),
+        (["x", "E"], NoneOf(Property("event"), (A,)), False),
+        (["x"], NoneOf(Property("event"), (A,)), True),
+        (["w", 1], StartsWith(Property("source"), A), True),
+    ],
+)  # fmt: skip
+def test_a_condition_holds_for_any_one_element(array, condition, holds):
+    asked = at_least_one("E", Where(condition))
+    assert oracle.holds(asked, space(event("E", 1, x=array))) is holds
 
 
 def test_what_to_look_for_may_be_another_value_if_it_is_text():
@@ -409,7 +462,10 @@ def test_one_of_and_none_of_compare_as_equals_does():
     assert choice(OneOf, "2024-03-31", date(2024, 3, 31))
     assert not choice(OneOf, None, "a")
     assert not choice(NoneOf, None, "a")
-    assert choice(NoneOf, [1], 1)
+    assert choice(OneOf, [1, "b"], "a", "1.0")
+    assert not choice(NoneOf, [1, "b"], "a", "1.0")
+    assert choice(NoneOf, [[1]], 1)
+    assert choice(NoneOf, [], 1)
 
 
 # --- everything that is made ------------------------------------------------------------------

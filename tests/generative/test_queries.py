@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 
 from populace import nodes, query, traits
 from populace.definitions import Audience, Trait
+from populace.space import people
 from tests.generative import drawing, making, oracle
+from tests.generative import oracle_values as values
 from tests.generative.making import built, each, either, just, several
 from tests.spec import evaluating
 from tests.tables import AS_OF
@@ -116,6 +118,47 @@ REDUCERS = {
 }
 
 
+ANY, LIST = making.elements, making.lists
+ARRAYS = either(ANY, LIST)
+LISTS = {
+    **{f"any element {sign}": making.comparisons(ANY, [sign], making.likely) for sign in making.OPERATORS},
+    "any element beside a field": making.comparisons(ANY, others=FIELDS),
+    "any two elements": making.comparisons(ANY, others=ANY),
+    "any element is there": either(built(nodes.Exists, ANY), built(nodes.Absent, ANY)),
+    "any element one_of": making.choices(ANY),
+    "any element none_of": making.choices(ANY, nodes.NoneOf),
+    "one_of elements": built(nodes.OneOf, FIELDS, several(either(ANY, making.likely), 1, 3)),
+    "none_of elements": built(nodes.NoneOf, FIELDS, several(either(ANY, making.likely), 1, 3)),
+    "any element contains": making.containing(ANY),
+    "contains elements": built(nodes.Contains, either(FIELDS, LIST), several(ANY, 1, 2)),
+    "any element starts": making.affixed(ANY, nodes.StartsWith),
+    "any element ends": making.affixed(ANY, nodes.EndsWith),
+    "starts or ends with elements": either(built(nodes.StartsWith, TEXTS, ANY), built(nodes.EndsWith, TEXTS, ANY)),
+    "any element and dates": either(making.dated(ANY), making.comparisons(ANY, others=making.times)),
+    "any element and days": making.relative(ANY),
+    "any elements": making.conditions(either(ANY, FIELDS)),
+    "list contains": built(nodes.Contains, LIST, several(making.likely, 1, 3)),
+    "list contains fields": built(nodes.Contains, LIST, several(either(FIELDS, ANY), 1, 3)),
+    "list one_of": built(nodes.OneOf, LIST, several(making.likely, 1, 3)),
+    "list none_of": built(nodes.NoneOf, LIST, several(making.likely, 1, 3)),
+    "lists": making.conditions(either(LIST, ANY)),
+}
+REDUCERS |= {f"where {name}": where(made) for name, made in LISTS.items()}
+REDUCERS |= {
+    "sum of elements": making.reducing(nodes.Sum, fields=ANY),
+    "average of elements": making.reducing(nodes.Average, fields=ANY),
+    "least of elements": making.reducing(nodes.Min, making.casts, fields=ANY),
+    "greatest of elements": making.reducing(nodes.Max, making.casts, fields=ANY),
+    "first of elements": making.reducing(nodes.First, fields=ARRAYS),
+    "last of elements": making.reducing(nodes.Last, fields=ARRAYS),
+    "last of all elements": making.reducing(nodes.Last, kept=just(()), fields=ANY),
+    "unique of elements": making.reducing(nodes.Unique, fields=ARRAYS),
+    "unique count of elements": making.reducing(nodes.UniqueCount, fields=ARRAYS),
+    "mode of elements": making.reducing(nodes.Mode, making.of([1, 2, 3]), making.casts, fields=ARRAYS),
+    "mode of arrays": making.reducing(nodes.Mode, making.of([1, 1, 2]), just("array"), fields=ARRAYS),
+}
+
+
 @pytest.mark.parametrize("kind", REDUCERS)
 @budget
 @given(seed=drawing.seeds)
@@ -127,7 +170,7 @@ def test_reducers_agree(kind, seed):
 
 
 def computed(made, asked):
-    return as_lists(traits.reduce(drawing.frames(made), traits.reducers(asked), AS_OF))
+    return as_lists(traits.reduce(drawing.frames(made, asked), traits.reducers(asked), AS_OF))
 
 
 def expected(made, asked):
@@ -185,6 +228,20 @@ AUDIENCES = {
     "anything": making.audiences,
 }
 
+# Lists that are traits: custom ones, those inside objects, and computed ones.
+LISTED = either(
+    making.reducing(nodes.First, fields=ARRAYS),
+    making.reducing(nodes.Last, fields=ARRAYS),
+    making.reducing(nodes.Mode, just(1), just("array"), fields=ARRAYS),
+)
+LIST_TRAITS = making.of([*map(nodes.TraitValue, ["list", "list", "object.l", "object.o", "custom", "listed"])])
+AUDIENCES |= {
+    "trait contains element": built(nodes.Contains, LIST_TRAITS, several(making.likely, 1, 3)),
+    "trait one_of elements": built(nodes.OneOf, LIST_TRAITS, several(making.likely, 1, 3)),
+    "trait none_of elements": built(nodes.NoneOf, LIST_TRAITS, several(making.likely, 1, 3)),
+    "list traits": making.conditions(either(LIST_TRAITS, LISTED)),
+    "lists of events": making.leaves(LISTED),
+}
 FUNNELS = {
     "followed within": making.funnels(making.plainly_followed(making.within_hours)),
     "followed between": making.funnels(making.plainly_followed(making.between_hours)),
@@ -195,6 +252,12 @@ FUNNELS = {
     "thrice": making.funnels(making.following(making.following(making.following()))),
     "traits": making.funnels(making.beside_traits),
     "followed, with traits": making.funnels(making.following(making.beside_traits)),
+    "elements of the parent": making.funnels(
+        making.following(making.comparisons(FIELDS, others=making.parent_elements))
+    ),
+    "elements of both": making.funnels(making.following(making.comparisons(ANY, others=making.parent_elements))),
+    "elements beside traits": making.funnels(making.comparisons(ANY, others=LIST_TRAITS)),
+    "lists beside traits": making.funnels(either(making.containing(LIST), making.choices(LIST_TRAITS))),
 }
 
 
@@ -204,6 +267,13 @@ FUNNELS = {
 def test_members_agree(kind, seed):
     space = make_space(Random(seed), (AUDIENCES | FUNNELS)[kind])
     assert engine_members(space) == oracle.members(space, AS_OF), space
+
+
+TRAITS = {
+    "computed": making.scalars,
+    "other": making.scalars,
+    "listed": either(LISTED, making.reducing(nodes.Unique, fields=ARRAYS)),
+}
 
 
 def make_space(chance, conditions):
@@ -218,7 +288,7 @@ def make_space(chance, conditions):
         "profiles": {profile: chance.random() < 0.7 for profile in (1, 2, 3, 4)},
         "custom": making.custom_rows(chance),
         # A trait that nobody reads would only take time.
-        "traits": {key: making.scalars(chance) for key in ("computed", "other") if key in read},
+        "traits": {key: maker(chance) for key, maker in TRAITS.items() if key in read},
         "audiences": keys,
         "anonymous": {key: chance.random() < 0.6 for key in keys},
     }
@@ -244,13 +314,28 @@ def engine_members(space):
     computing = [Trait(key, node) for key, node in space["traits"].items()]
     profiles = {"profile": pl.UInt32, "has_known_id": pl.Boolean}
     found = evaluating.computed_of(
-        drawing.frames(space["events"]),
+        drawing.frames(space["events"], [*space["audiences"].values(), *space["traits"].values()]),
         computing,
         defined,
         pl.DataFrame(list(space["profiles"].items()), profiles, orient="row"),
         traits.newest(drawing.custom_frame(space["custom"]), AS_OF),
     )
     return {key: found.filter(audience=key)["profile"].to_list() for key in space["audiences"]}
+
+
+# --- reading ---------------------------------------------------------------------------------
+
+HELD = [maker(Random(seed)) for seed in range(2_000) for maker in (making.some_list, making.some_objects)]
+HELD += [None, "[1]", 5, {"sku": [1]}, {"0": "a"}, True]
+
+
+@pytest.mark.parametrize("path", [*dict.fromkeys(making.ANY), "o.$.0", "o.$.tags.$.$", r"a\.b.$.sku", "o.$.tags.$.sku"])
+def test_elements_are_read_as_the_oracle_reads_them(path):
+    texts = pl.Series([None if each is None else json.dumps(each, ensure_ascii=False) for each in HELD])
+    found = people.FromJson().elements(texts, path=f"p.{path}").to_list()
+    _, rest = values.array_at(path)
+    meant = [values.elements(each, rest) if isinstance(each, list) else None for each in HELD]
+    assert found == [None if each is None else [values.as_json(one) for one in each] for each in meant]
 
 
 # --- text ------------------------------------------------------------------------------------

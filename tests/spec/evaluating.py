@@ -10,8 +10,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from populace import audiences, query, traits
+from populace import audiences, nodes, query, traits
 from populace.definitions import Audience, Space, Trait
+from populace.lake import tables as lake
 from populace.space import people
 from tests.tables import AS_OF, events, table
 
@@ -19,7 +20,8 @@ from tests.tables import AS_OF, events, table
 def trait_values(text: str, rows: str, *, event: str = "E", as_of: datetime = AS_OF) -> dict[int, Any]:
     """The value of one computed trait by profile."""
     trait = Trait("t", query.parse_trait(text))
-    values = traits.reduce({event: events(rows)}, traits.reducers([trait.query]), as_of)
+    streams = with_elements({event: events(rows)}, [trait.query])
+    values = traits.reduce(streams, traits.reducers([trait.query]), as_of)
     return dict(traits.compute(values, [trait]).sort("profile").rows())
 
 
@@ -54,7 +56,8 @@ def members_of(
     """The members of several audiences of one run."""
     defined = [Audience(key, query.parse_audience(text)) for key, text in texts.items()]
     computing = [Trait(key, query.parse_trait(text)) for key, text in (computed or {}).items()]
-    streams = {name: events(rows) for name, rows in (tables or {}).items()}
+    queries = [each.query for each in (*defined, *computing)]
+    streams = with_elements({name: events(rows) for name, rows in (tables or {}).items()}, queries)
     newest = traits.newest(events(custom), as_of) if custom else _no_custom_traits()
     more: dict[str, Any] = {"include_anonymous": include_anonymous, "as_of": as_of}
     found = computed_of(streams, computing, defined, table(profiles), newest, **more)
@@ -80,6 +83,17 @@ def computed_of(
     values = people.in_rounds(batches, streams, lambda: (population, custom), definition, as_of)
     parts = audiences.Parts(population, values, traits.compute(values, computing), custom)
     return audiences.evaluate(parts, defined, as_of, traits=computing, include_anonymous=include_anonymous)
+
+
+def with_elements(streams: Mapping[str, pl.LazyFrame], queries: Iterable[nodes.Query]) -> dict[str, pl.LazyFrame]:
+    """The same with the elements of arrays that queries ask for, as they are read from the lake."""
+    return {name: _with_elements(each, traits.requirements(queries).get(name)) for name, each in streams.items()}
+
+
+def _with_elements(rows: pl.LazyFrame, needs: traits.Needs | None) -> pl.LazyFrame:
+    columns = [f"p.{path}" for path in needs.properties] + [f"c.{path}" for path in needs.contexts] if needs else []
+    stream = lake.Stream(rows, {name: str(dtype) for name, dtype in rows.collect_schema().items()})
+    return lake.with_elements(stream, columns, people.FromJson()).rows
 
 
 def _no_custom_traits() -> pl.DataFrame:
