@@ -7,7 +7,6 @@ A stream (`Event`) is many rows per profile. A reducer makes it one value per pr
 never unknown (Q-20). An audience is a condition, a trait is a reducer.
 """
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import date, datetime, timedelta
@@ -347,24 +346,6 @@ Condition = (
     | And | Or | Not | Quantified
 )  # fmt: skip
 Query = Reducer | Condition
-
-_ANY_ELEMENT = re.compile(r"(?<!\\)\.\$(?=\.|$)")
-
-
-def at_elements(path: str) -> list[str]:
-    r"""A path cut at each `$`: the array, then what stands below its elements, with the dot before it.
-
-    Examples
-    --------
-    >>> at_elements("items.$.sku"), at_elements("tags.$"), at_elements(r"odd\.$")
-    (['items', '.sku'], ['tags', ''], ['odd\\.$'])
-    """
-    return _ANY_ELEMENT.split(path)
-
-
-def elements_of(field: Field) -> Field:
-    """The elements that a reducer sees in a field: those that its `$` names, else those of the field itself (T-15)."""
-    return field if len(at_elements(field.path)) > 1 else replace(field, path=f"{field.path}.$")
 
 
 def walk(node: Any) -> Iterator[Any]:

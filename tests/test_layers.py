@@ -24,7 +24,7 @@ STDLIB = frozenset(sys.stdlib_module_names)
 # --- the table: what each module of the engine may import besides the standard library ----------------------
 # Our own modules are named in full, libraries by their first name. `populace` itself (the version) is free to all.
 
-WORDS = frozenset({"populace.definitions", "populace.errors", "populace.nodes", "populace.spelling"})
+WORDS = frozenset({"populace.definitions", "populace.errors", "populace.nodes", "populace.paths", "populace.spelling"})
 STAGE = WORDS | {"populace.query", "populace.expressions", "polars"}  # query: a node's fingerprint and its text
 COMPOSED = STAGE | {
     "populace.audiences",
@@ -41,6 +41,7 @@ ENGINE = {
     "populace": frozenset(),
     "populace.errors": frozenset(),
     "populace.nodes": frozenset(),
+    "populace.paths": frozenset({"populace.nodes"}),
     "populace.spelling": frozenset(),
     "populace.definitions": frozenset({"populace.errors", "populace.nodes"}),
     "populace.query": WORDS | {"lark"},

@@ -8,7 +8,8 @@ import polars as pl
 from populace.expressions.people import Person
 from populace.expressions.texts import form
 from populace.expressions.values import JSON, MISSING, Value, any_element, column
-from populace.nodes import Context, Field, Operand, Property, Reducer, Tally, TraitValue, at_elements, elements_of
+from populace.nodes import Context, Field, Operand, Property, Reducer, Tally, TraitValue
+from populace.paths import elements_of, has_elements
 from populace.query import fingerprint
 
 PSEUDO = frozenset({"timestamp", "received_at", "event", "source"})  # T-10
@@ -36,7 +37,7 @@ class Row:
         start = "parent " if isinstance(of, Property) and of.parent else ""
         name = f"{start}{'p' if isinstance(of, Property) else 'c'}.{of.path}"
         # A path that ends in `:json` is stored as JSON always: its bare name is the JSON form of another path.
-        is_json = name.endswith(JSON) and len(at_elements(of.path)) == 1
+        is_json = name.endswith(JSON) and not has_elements(of.path)
         spelled = (name + JSON,) if is_json else (name, name + JSON)
         pseudo = (start + of.path,) if isinstance(of, Property) and of.path in PSEUDO else ()
         return next((each for each in (*spelled, *pseudo) if each in self.schema), None)

@@ -11,7 +11,7 @@ import polars as pl
 
 from populace.expressions import EXACT, json_number
 from populace.lake.objects import Store, scan
-from populace.nodes import at_elements
+from populace.paths import at_elements, has_elements
 
 INSTANT = pl.Datetime("us", "UTC")
 ENVELOPE = {
@@ -212,7 +212,7 @@ def _stream(store: Store, files: list[_File], columns: Sequence[str], from_json:
 
 def with_elements(stream: Stream, columns: Iterable[str], from_json: FromJson) -> Stream:
     """The same with the asked-for columns of elements, each made of the array that is there as JSON."""
-    asked = [column for column in columns if len(at_elements(column)) > 1]
+    asked = [column for column in columns if has_elements(column)]
     arrays = {column: found for column in asked if (found := _found(stream.columns, at_elements(column)[0]))}
     made = {
         column: pl.col(name).map_batches(partial(from_json.elements, path=column), ELEMENTS, is_elementwise=True)

@@ -5,7 +5,7 @@ from typing import NoReturn
 
 from lark import Token, Tree
 
-from populace.nodes import at_elements
+from populace.paths import has_elements
 
 ANY_ELEMENT = "$"
 
@@ -34,7 +34,7 @@ def string(token: Token) -> str:
 def path(token: Token) -> str:
     """A dotted name, canonical: each literal dot with one backslash before it (Q-9, Q-17)."""
     name = path_with_elements(token)
-    if len(at_elements(name)) > 1:
+    if has_elements(name):
         fail(token, "$ (any element of an array) belongs in property()")
     return name
 

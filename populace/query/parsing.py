@@ -22,9 +22,9 @@ from populace.nodes import (
     Relative,
     StartsWith,
     Stream,
-    at_elements,
     walk,
 )
+from populace.paths import has_elements
 from populace.query.chains import build
 from populace.query.names import QueryError, fail
 from populace.query.types import KEYWORDS, Level, Part, Scope, truth
@@ -70,7 +70,7 @@ def parse_field(text: str) -> Field:
     tree, node = _parse(text, Scope("users", has_events=True, rows=("event",)))
     if not isinstance(node, Field):
         fail(tree, "for_each takes property('…') or context('…')")
-    if len(at_elements(node.path)) > 1:
+    if has_elements(node.path):
         fail(tree, "for_each takes one value an event, and $ is any of several")
     return node
 

@@ -14,7 +14,8 @@ from populace.events.jsontext import JsonReader, names, pointer
 from populace.events.tables import table_of
 from populace.events.values import canonical_elements, of_values, without_null
 from populace.lake import runs, tables
-from populace.nodes import Reducer, at_elements, references
+from populace.nodes import Reducer, references
+from populace.paths import at_elements
 from populace.space.opening import OpenSpace
 
 About = Callable[[], tuple[pl.DataFrame, pl.DataFrame]]

@@ -6,7 +6,8 @@ from dataclasses import replace
 import polars as pl
 
 from populace.expressions import JSON, Row
-from populace.nodes import Field, at_elements
+from populace.nodes import Field
+from populace.paths import has_elements
 from populace.traits.planning import ORDER, Reducers
 
 POSITION = "position"  # of an element in its list
@@ -17,7 +18,7 @@ def by_elements(group: Reducers) -> Iterator[tuple[Field | None, Reducers]]:
     found: dict[Field | None, dict] = {}
     for key, each in group.items():
         of = getattr(each, "of", None)
-        found.setdefault(of if of is not None and len(at_elements(of.path)) > 1 else None, {})[key] = each
+        found.setdefault(of if of is not None and has_elements(of.path) else None, {})[key] = each
     yield from found.items()
 
 

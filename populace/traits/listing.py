@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from populace.expressions import JSON, Row, form, json_text
-from populace.nodes import Field, Mode, Unique, UniqueCount, elements_of
+from populace.nodes import Field, Mode, Unique, UniqueCount
+from populace.paths import elements_of
 from populace.query import print_query
 from populace.traits.masks import Names
 from populace.traits.planning import Reducers, stream_of

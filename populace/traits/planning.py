@@ -20,9 +20,9 @@ from populace.nodes import (
     UniqueCount,
     Where,
     Within,
-    elements_of,
     outermost,
 )  # fmt: skip
+from populace.paths import elements_of
 from populace.query import fingerprint, print_query
 
 ORDER = ("timestamp", "received_at", "message_id")  # E-27

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 import polars as pl
 
 from populace.expressions import JSON, Row, is_word
-from populace.nodes import Compare, Context, Field, Literal, Property, Reducer, Where, at_elements
+from populace.nodes import Compare, Context, Field, Literal, Property, Reducer, Where
+from populace.paths import has_elements
 from populace.query import fingerprint
 from populace.traits.adding import Adder
 from populace.traits.given import person
@@ -55,7 +56,7 @@ def _values(reducer: Reducer) -> list[tuple[Where, Field, str]]:
 
 def _is_exact(of: Field, value: str) -> bool:
     """Whether only this very text equals the value, while '10' equals 10 and 10.0 as well (Q-21)."""
-    is_own = isinstance(of, Context) or not (of.parent or len(at_elements(of.path)) > 1)
+    is_own = isinstance(of, Context) or not (of.parent or has_elements(of.path))
     return is_own and is_word(value)
 
 

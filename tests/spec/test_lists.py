@@ -8,7 +8,7 @@ import pytest
 
 from populace import query
 from populace.events import parts, shred
-from populace.space import people, views
+from populace.space import people, previews
 from tests import driving
 from tests.slicing import NOON, called
 from tests.spec.evaluating import members, trait_values
@@ -454,7 +454,7 @@ def outputs(space):
 
 
 def test_only_files_with_arrays_are_looked_into(tmp_path, monkeypatch):
-    """A definition without lists costs what it did: DuckDB is asked for elements of arrays and of nothing else."""
+    """A definition without lists costs what it did, for DuckDB is asked for elements of arrays and of nothing else."""
     asked = []
     elements = people.FromJson.elements
     monkeypatch.setattr(
@@ -480,8 +480,8 @@ def test_preview_and_check_accept_lists(tmp_path):
     driving.put(space, "web", "2024-03-01/0", sent(*range(6)))
     driving.recomputed(space, AS_OF)
     for key, text in TRAITS.items():
-        assert [each["value"] for each in views.preview(space, text=text).sample] == [EXPECTED[key]]
-    found = views.preview(space, text="event('E').where(property('cart.items.$.sku') = 'A').count() = 1")
+        assert [each["value"] for each in previews.preview(space, text=text).sample] == [EXPECTED[key]]
+    found = previews.preview(space, text="event('E').where(property('cart.items.$.sku') = 'A').count() = 1")
     assert found.count == 1
 
 
