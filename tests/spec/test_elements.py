@@ -39,6 +39,25 @@ def test_a14_two_comparisons_of_one_list():
     assert ordered("where(property('items.$.sku') = 'A' AND property('items.$.price') = 20).count()") == {1: 1}
 
 
+def test_a14_both_sides_may_have_elements():
+    """Lists: …Both sides may have a `$`, and then any pair will do; among the choices of `one_of` it is all of them."""
+    rows = 'profile|timestamp|p.bought:json|p.wished:json\n1|d-1|["A","B"]|["B","C"]\n'
+    for condition in (
+        "property('bought.$') = property('wished.$')",
+        "property('bought.$').one_of(property('wished.$'))",
+    ):
+        assert trait_values(f"event('Ordered').where({condition}).count()", rows, event="Ordered") == {1: 1}
+
+
+def test_a14_lists_in_lists():
+    """Lists: Several `$` nest. What is no array has no elements, and an element without the name is no value."""
+    rows = 'profile|timestamp|p.carts:json\n1|d-2|[{"items":[{"sku":"A"},{"sku":"B"}]},{"items":[{}]}]\n1|d-1|"none"\n'
+    call = "unique(property('carts.$.items.$.sku')).count()"
+    assert trait_values(f"event('Left').{call}", rows, event="Left") == {1: 2}
+    exists = "where(property('carts.$').exists()).count()"
+    assert trait_values(f"event('Left').{exists}", rows, event="Left") == {1: 1}
+
+
 def test_a14_elements_are_reduced():
     """Lists: In a reducer each element is a value of its own, in the order of its event, then of its position."""
     assert ordered("sum(property('items.$.price'))") == {1: 45.0}
