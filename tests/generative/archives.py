@@ -15,7 +15,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
+from populace.definitions import Family
 from populace.events import parts, shred
+from populace.nodes import Property
+from populace.query import parse_trait
 from populace.space import reading
 from tests import driving
 
@@ -28,12 +31,20 @@ TRAITS = {
     "where": "event('E').last(context('n'))",
     "spent": "event('E').sum(property('n'))",
     "pages": "event('Page Viewed').last(property('n'))",
+    "often": "event('E').mode(property('x'), 2)",
+    "all": "event('E').unique(property('x'))",
+    "elements": "event('E').unique(property('x.$')).count()",
+    "followed": "event('E').where(event('F').within(parent: 1 day).count() >= 1).first(property('timestamp'))",
+    "visit": "event('E').expires_after(24 hours).count()",
 }
+FAMILY = Family("sums", Property("n"), parse_trait("event('F').where(property('n').one_of(1, 2, 7, 100)).count()"), 50)
 AUDIENCES = {
     "some": "event('E').count() >= 1",
     "vip": "trait('plan') = 'pro'",
     "hundred": "event('F').where(property('x') = 100).count() >= 1",
     "absent": "event('E').where(property('x').absent()).count() >= 1",
+    "referring": "trait('followed').exists() AND NOT trait('some') = 'true' OR trait('_2') >= 1",
+    "list": "trait('all').contains('a', 1)",
 }
 TABLES = (
     "profiles",
@@ -45,6 +56,7 @@ TABLES = (
     "links",
     "changes",
     "violations",
+    "families",
 )
 
 
@@ -154,7 +166,9 @@ class World:
         self.folder = Path(tempfile.mkdtemp(prefix="populace-"))
         self.space = driving.space_in(
             self.folder,
-            **{"sources": SOURCES, "traits": TRAITS, "audiences": AUDIENCES, "include_anonymous": True} | fields,
+            **{"sources": SOURCES, "traits": TRAITS, "audiences": AUDIENCES, "include_anonymous": True}
+            | {"families": (FAMILY,)}
+            | fields,
         )
         for source in self.space.source_names:  # an archive may hold nothing for a while, but it is there
             self.put(source, "empty", [])
