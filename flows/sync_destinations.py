@@ -14,11 +14,12 @@ def sync_destinations(
     space: str,
     destination: str | None = None,
     resync: bool = False,
+    confirm: bool = False,
     definitions: str = "definitions",
 ) -> list[PrefectFuture]:
     """Difference between the current run and what was acknowledged, by destination."""
     names = destinations(space, definitions, destination)
-    delivered = [sync_destination.submit(space, name, definitions, resync=resync) for name in names]
+    delivered = [sync_destination.submit(space, name, definitions, resync=resync, confirm=confirm) for name in names]
     for future in delivered:
         future.wait()
     report_outcomes(space, names, definitions)

@@ -33,7 +33,8 @@ class Storage:
 class Source:
     """One archive of events.
 
-    `archive` is a `file:` or `s3:` URI prefix. `since` overrides how far back the first replay reads.
+    `archive` is a `file:` or `s3:` URI prefix. `since` overrides how far back the first replay reads. A source of which
+    nothing arrived for longer than `silent_after` is taken for broken, and nothing is sent until somebody confirms it.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Source:
     storage: Storage = Storage()
     since: str | None = None
     keep_context: tuple[str, ...] = ()
+    silent_after: timedelta | None = None
     at: Place = field(default=NOWHERE, compare=False)
 
 
@@ -161,13 +163,15 @@ class Audience:
 class Destination:
     """A tool that is kept equal to the computed state.
 
-    `settings` are the keys its adapter asks for, as written: `${NAME}` is resolved when it is used.
+    `settings` are the keys its adapter asks for, as written: `${NAME}` is resolved when it is used. Up to `brake` of an
+    audience may be removed at once without somebody's confirming it: 1 is all of it.
     """
 
     name: str
     kind: str
     settings: tuple[tuple[str, str], ...] = ()
     enabled: bool = True
+    brake: float = 0.5
     at: Place = field(default=NOWHERE, compare=False)
 
     @property

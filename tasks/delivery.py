@@ -23,7 +23,7 @@ from populace.destinations.protocol import Origin, Settings, Verdict
 from populace.errors import DestinationError, Refused, Transient, UsageError
 from populace.lake import runs
 from populace.lake.delivery import Ledger
-from populace.space import OpenSpace, families
+from populace.space import OpenSpace, families, standing
 from tasks import http, warehouse
 from tasks.sending import Pace
 from tasks.settings import Secret, resolve
@@ -31,6 +31,8 @@ from tasks.settings import Secret, resolve
 CHUNK = 20_000  # records turned into requests at a time: bounds memory
 
 # An exchange is written down when it and those before it make a file worth writing, or this old.
+CONFIRM = "--destination {} --confirm"
+
 BATCH_RECORDS = 1_000
 BATCH_SECONDS = 2.0
 
@@ -62,6 +64,7 @@ def deliver(
     base: Path = Path(),
     dry_run: bool = False,
     resync: bool = False,
+    confirm: bool = False,
     pace: Pace = Pace(),  # noqa: B008, it is frozen
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -77,6 +80,8 @@ def deliver(
         Only say what would be sent; nothing is sent or written.
     resync
         Send everything again, as if nothing had been acknowledged.
+    confirm
+        Send although the brake holds, or a source is silent.
     progress
         Called with (records settled, records due) after every exchange.
 
@@ -99,11 +104,15 @@ def deliver(
     origin = _origin(space, node, ledger.generation())
     work = plan(space, node, ledger, origin, resync=resync)
     header = {"destination": node.name, "kind": node.kind, "run_id": origin.run_id}
+    warning = "" if confirm else suspicion(space, node, work, origin)
     if dry_run:
-        return {**header, **preview(work)}
+        return {**header, **preview(work), **({"reason": warning} if warning else {})}
     # What a kill leaves behind must not look like the account of an earlier sync.
     _reported(ledger, {**header, "status": "running"})
     exchange = _Exchange(ledger, work, progress or (lambda done, due: None))
+    if warning and work.due.height:
+        exchange.refuse(warning)
+        return _reported(ledger, {**header, **exchange.finish()})
     try:
         settings = resolve(node.options, environ, secret) if work.due.height else {}
         exchange.run(lambda: _sender(node, settings, origin, pace, base))
@@ -147,6 +156,15 @@ def plan(space: OpenSpace, node: Destination, ledger: Ledger, origin: Origin, *,
     due, kept = sync.without_parked(records, letters)
     is_stale = was_cut_short or kept.height != letters.height
     return Work(acknowledged, desired, records, due, kept, is_stale)
+
+
+def suspicion(space: OpenSpace, node: Destination, work: Work, origin: Origin) -> str:
+    """Why what is due should not be sent before a person has looked at it; empty where nothing speaks against it."""
+    found = [str(each) for each in sync.removals(work.records, work.acknowledged, node.brake)]
+    found += standing.silent(space, datetime.fromisoformat(origin.as_of))
+    if not found:
+        return ""
+    return f"{'; '.join(found)}; if that is meant, `populace sync {space.definition.name} {CONFIRM.format(node.name)}`"
 
 
 def recovered(ledger: Ledger) -> tuple[pl.DataFrame, pl.DataFrame, bool]:

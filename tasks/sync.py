@@ -21,6 +21,7 @@ def sync_destination(
     definitions: str,
     dry_run: bool = False,  # noqa: FBT001, Prefect passes parameters by name
     resync: bool = False,  # noqa: FBT001
+    confirm: bool = False,  # noqa: FBT001
 ) -> dict:
     """Send a destination what it lacks; fails if it is held or if anything is left waiting."""
     summary = deliver(
@@ -31,6 +32,7 @@ def sync_destination(
         base=Path(definitions).resolve().parent,
         dry_run=dry_run,
         resync=resync,
+        confirm=confirm,
         progress=lambda done, due: progress.report(progress.Step(f"sync {destination}", done, due)),
     )
     get_run_logger().info("%s", ", ".join(f"{name} {value}" for name, value in summary.items() if value))

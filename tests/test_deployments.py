@@ -58,7 +58,7 @@ BY_HAND: dict[str, dict[str, Any]] = {
         "definitions": "definitions",
     },
     "backfill": {"since": "2026-07-01", "until": "2026-07-31", "every": "1d", "definitions": "definitions"},
-    "sync": {"destination": "warehouse", "resync": True, "definitions": "definitions"},
+    "sync": {"destination": "warehouse", "resync": True, "confirm": True, "definitions": "definitions"},
 }
 REQUIRED_BY_HAND = {"backfill": {"since", "until"}}
 

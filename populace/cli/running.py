@@ -162,8 +162,18 @@ def backfill(space: str, since: datetime, until: datetime, every: str, definitio
 @click.option("--destination", help="Only this destination.")
 @click.option("--dry-run", is_flag=True, help="Say what would be sent; send nothing.")
 @click.option("--resync", is_flag=True, help="Send everything again, as if nothing had been acknowledged.")
+@click.option("--confirm", is_flag=True, help="Send although the brake holds, or a source is silent.")
 @output.options
-def sync(space: str, destination: str | None, definitions: str, *, dry_run: bool, resync: bool, as_json: bool) -> None:
+def sync(
+    space: str,
+    destination: str | None,
+    definitions: str,
+    *,
+    dry_run: bool,
+    resync: bool,
+    confirm: bool,
+    as_json: bool,
+) -> None:
     """Deliver to every destination what differs from what it has acknowledged."""
     opening = _opened(space, definitions)
     views.current(opening)
@@ -175,8 +185,8 @@ def sync(space: str, destination: str | None, definitions: str, *, dry_run: bool
         rows = previews(opening, destination)
         output.emit(rows) if as_json else output.table("Would be sent", rows)
         return
-    parameters = {"space": space, "destination": destination, "resync": resync, "definitions": definitions}
-    code = start("sync_destinations", parameters, quiet=as_json)
+    parameters = {"space": space, "destination": destination, "resync": resync, "confirm": confirm}
+    code = start("sync_destinations", parameters | {"definitions": definitions}, quiet=as_json)
     rows = [row for row in _about(opening, "destination") if destination in (None, row["destination"])]
     output.emit(rows) if as_json else output.destinations(rows)
     raise SystemExit(code)

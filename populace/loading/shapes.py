@@ -36,6 +36,7 @@ NAME = r"^[a-z][a-z0-9_]{0,62}$"
 KEY = r"^[a-z][a-z0-9_]{0,254}$"
 DURATION = r"^[1-9][0-9]* (hours?|days?)$"
 IDENTIFIER = r"^[a-z][a-z0-9_.]{0,62}$"
+SHARE = r"^([1-9]?[0-9]|100)%$"
 LIMIT = r"^(none|[1-9][0-9]*( (ever|daily|weekly|monthly|annually))?)$"
 
 Name = Annotated[str, StringConstraints(pattern=NAME)]
@@ -46,6 +47,7 @@ Identifier = Annotated[str, StringConstraints(pattern=IDENTIFIER)]
 WRITTEN = BeforeValidator(lambda each: str(each) if type(each) is int else each)  # 5 is the text 5
 Limit = Annotated[str, StringConstraints(pattern=LIMIT), WRITTEN]
 Value = Annotated[str, WRITTEN]
+Share = Annotated[str, StringConstraints(pattern=SHARE)]
 Addresses = Annotated[list[str], BeforeValidator(_listed)]
 Deliveries = list[Annotated[str | dict[str, str], PlainValidator(_delivery)]]
 
@@ -57,6 +59,7 @@ EXAMPLES = {
     KEY: "a lower-case key such as new_users_7_days",
     DURATION: "a length such as 60 days or 36 hours",
     IDENTIFIER: "a lower-case identifier such as user_id",
+    SHARE: "a share such as 50%",
     LIMIT: "a limit such as 5 weekly, 1 ever, or none",
 }
 
@@ -94,6 +97,7 @@ class SourceShape(Shape):
     storage: StorageShape | None = None
     since: date | None = None
     keep_context: list[Text] = []
+    silent_after: Duration | None = None
 
 
 class IdentifierShape(Shape):
@@ -150,6 +154,7 @@ class DestinationShape(Shape):
 
     kind: Text
     enabled: bool | str | None = None
+    brake: Share = "50%"
 
 
 # The shapes of what stands below these keys.
@@ -157,5 +162,5 @@ NESTED = {"identifiers": IdentifierShape, "forbidden": ForbiddenShape, "storage"
 
 # Keys that the design names and that a later version brings: refused by name, never ignored.
 LATER = {
-    "retention", "silent_after", "sql", "level", "brake", "identifiers", "limits", "reassert_every",
+    "retention", "sql", "level", "identifiers", "limits", "reassert_every",
 }  # fmt: skip

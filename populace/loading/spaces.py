@@ -115,13 +115,12 @@ class _Loader:
             self.documents["space"].report(
                 ("space",), f"space '{shape.space}' is in the folder '{self.name}'; use one name"
             )
-        amount, unit = shape.window.split()
         traits = self._each("traits", shapes.Key, shapes.TraitShape, self._trait)
         return Space(
             name=self.name,
             lake=self._uri("space", ("lake",), shape.lake),
             storage=self._storage("space", ("storage",), shape.storage),
-            window=timedelta(hours=int(amount)) if unit.startswith("hour") else timedelta(days=int(amount)),
+            window=_length(shape.window),
             include_anonymous=shape.include_anonymous,
             salt=shape.salt,
             notify=self._addresses(shape.notify),
@@ -153,6 +152,7 @@ class _Loader:
             storage=self._storage("sources", (key, "storage"), storage),
             since=shape.since.isoformat() if shape.since else None,
             keep_context=tuple(shape.keep_context),
+            silent_after=_length(shape.silent_after) if shape.silent_after else None,
             at=self.documents["sources"].place((key,)),
         )
 
@@ -247,7 +247,10 @@ class _Loader:
         # What is tried out in the development space stays there until someone says otherwise.
         enabled = self.name != "dev" if shape.enabled is None else self._truth(key, shape.enabled)
         place = document.place((key,))
-        return None if problems else Destination(key, shape.kind, tuple(sorted(settings.items())), enabled, place)
+        brake = int(shape.brake.rstrip("%")) / 100
+        return (
+            None if problems else Destination(key, shape.kind, tuple(sorted(settings.items())), enabled, brake, place)
+        )
 
     def _truth(self, key: str, written: bool | str) -> bool:  # noqa: FBT001, as written in the file
         try:
@@ -309,6 +312,11 @@ class _Loader:
             except KeyError as missing:
                 self.documents[name].report((*keys, field), f"environment variable {missing.args[0]} is not set")
         return Storage(**values)
+
+
+def _length(written: str) -> timedelta:
+    amount, unit = written.split()
+    return timedelta(hours=int(amount)) if unit.startswith("hour") else timedelta(days=int(amount))
 
 
 def _without(data: Any, errors: list, shape: Any) -> Any:

@@ -1,6 +1,7 @@
 """How far each source is, from the ledger alone: as a whole, and by received day. Also while a replay runs."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from populace.lake import ledger
@@ -40,6 +41,22 @@ def of_days(space: OpenSpace, name: str) -> Iterator[dict[str, Any]]:
     for day, rows in days.items():
         counts = {each: rows[each] for each in ledger.COUNTS}
         yield {"about": "day", "source": name, "day": day, "status": rows["status"]} | counts
+
+
+def silent(space: OpenSpace, as_of: datetime) -> Iterator[str]:
+    """A sentence for each source that was silent for longer than it may be, counted from the end of its last day."""
+    for source in space.definition.sources:
+        arrived = _last_arrival(space, source.name)
+        if source.silent_after and (arrived is None or as_of - arrived > source.silent_after):
+            last = "nothing ever arrived" if arrived is None else f"nothing arrived since {arrived:%Y-%m-%d}"
+            yield f"source '{source.name}' is silent: {last}"
+
+
+def _last_arrival(space: OpenSpace, name: str) -> datetime | None:
+    """The end of the last day on which something of a source arrived that was kept."""
+    parts = _parts(space, name, ledger.summary(space.lake, name)).values()
+    days = [day for each in parts for day, rows in each["days"].items() if rows["kept"]]
+    return datetime.fromisoformat(max(days)).replace(tzinfo=UTC) + timedelta(days=1) if days else None
 
 
 def _some(paths: list[str]) -> dict[str, Any]:

@@ -362,13 +362,12 @@ def test_a_destination_is_named_alone_or_with_its_form(load):
     ("file", "text", "key"),
     [
         ("space", "space: dev\nlake: file:///l\nretention: 90 days\n", "retention"),
-        ("sources", "w: {archive: 's3://a', silent_after: 1 days}", "silent_after"),
         ("traits", f't: {{query: "{COUNT}", level: x}}', "level"),
         ("traits", "t: {sql: {connection: w}}", "sql"),
         ("audiences", f'a: {{query: "{SOME}", level: x}}', "level"),
         *(
             ("destinations", f"w: {{kind: warehouse, url: 'sqlite:w', {key}: x}}", key)
-            for key in ("brake", "identifiers", "limits", "reassert_every")
+            for key in ("identifiers", "limits", "reassert_every")
         ),
     ],
 )
@@ -377,6 +376,20 @@ def test_what_is_not_available_yet_is_refused_by_name(problems, file, text, key)
         each.endswith(f"'{key}' is not available in this version; leave it out")
         for each in problems({f"dev/{file}.yaml": text})
     )
+
+
+def test_a_brake_is_a_share_and_silence_a_length(load, problems):
+    sources = "w: {archive: 's3://a', silent_after: 36 hours}"
+    text = "w: {kind: warehouse, url: 'sqlite:w', brake: 20%}"
+    found = load({"dev/destinations.yaml": text, "dev/sources.yaml": sources})
+    assert (found.destinations[0].brake, found.sources[0].silent_after) == (0.2, timedelta(hours=36))
+    wrong = {"dev/destinations.yaml": text.replace("20%", "0.2"), "dev/sources.yaml": sources.replace(" hours", "h")}
+    assert problems(wrong) == [
+        "destinations.yaml:1: 'w.brake': text was expected, in quotes if need be, not a number or a date",
+        "sources.yaml:1: '36h': write a length such as 60 days or 36 hours",
+    ]
+    (problem,) = problems({"dev/destinations.yaml": text.replace("20%", "120%"), "dev/sources.yaml": sources})
+    assert problem == "destinations.yaml:1: '120%': write a share such as 50%"
 
 
 @pytest.mark.parametrize("id_type", BUILT_IN)
