@@ -37,6 +37,19 @@ def are_full(values: pl.Expr) -> pl.Expr:
     return values.str.starts_with("{") & (values != "{}")
 
 
+def hold_something(values: pl.Expr) -> pl.Expr:
+    """True for objects that hold a value other than null, however deep; null like nothing sent.
+
+    Examples
+    --------
+    >>> frame = pl.DataFrame({"v": ['{"a":{"b":1}}', '{"a:1":null}', '{"a":{}}', "{}", '"{:1"']})
+    >>> frame.select(hold_something(pl.col("v"))).to_series().to_list()
+    [True, False, True, False, False]
+    """
+    shape = values.str.replace_all(r'"(?:[^"\\]|\\.)*"', "s")
+    return are_full(values) & shape.str.contains(r":\s*(?:[s0-9tf\[-]|\{\s*\})")
+
+
 def of_values(values: Mapping[Path, pl.Series], prefix: str) -> list[pl.Series]:
     """The columns of some paths from their values as JSON, of the same rows: typed, or `:json`.
 

@@ -1,7 +1,7 @@
 """Where the fields of an event are: in columns of its own, or in what every event has."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
@@ -20,9 +20,10 @@ class Row:
     """The events of one table, of which each is a row.
 
     `schema` is (profile, timestamp, received_at, message_id, source, event, `p.<path>`, `c.<path>`, of the latter two
-    also forms that end in `:json`). A path with a `$` has a column of lists, the elements as JSON. Events that are
-    compared with a parent have its columns, too, as `parent <name>`, and `inside <fingerprint>` is what a reducer
-    inside where() is for each of them. `computed` are the reducers of traits, called as `Person` says.
+    also forms that end in `:json`; `o.<path>` says whether a property is an object). A path with a `$` has a column of
+    lists, the elements as JSON. Events that are compared with a parent have its columns, too, as `parent <name>`, and
+    `inside <fingerprint>` is what a reducer inside where() is for each of them. `computed` are the reducers of traits,
+    called as `Person` says.
     """
 
     schema: Mapping[str, pl.DataType]
@@ -34,7 +35,7 @@ class Row:
         `timestamp`, `received_at`, `event` and `source` are properties of every event, unless events of the table have
         a property of their own that is called so.
         """
-        start = "parent " if isinstance(of, Property) and of.parent else ""
+        start = _start(of)
         name = f"{start}{'p' if isinstance(of, Property) else 'c'}.{of.path}"
         # A path that ends in `:json` is stored as JSON always: its bare name is the JSON form of another path.
         is_json = name.endswith(JSON) and not has_elements(of.path)
@@ -58,9 +59,13 @@ class Row:
 
     def value(self, of: Field) -> Value:
         """A field of the event at hand."""
-        name = self.column(of)
-        if name is None:
-            return MISSING
+        name, is_object = self.column(of), f"{_start(of)}o.{of.path}"
+        value = MISSING if name is None else self._single(name)
+        if is_object not in self.schema:
+            return value
+        return replace(value, present=value.present | pl.col(is_object).fill_null(value=False))
+
+    def _single(self, name: str) -> Value:
         return any_element(name) if isinstance(self.schema[name], pl.List) else column(name, self.schema[name])
 
     def elements(self, of: Field) -> str | None:
@@ -72,3 +77,8 @@ class Row:
         """A field of the event at hand as text to count and to list, null where it has none."""
         name = self.column(of)
         return pl.lit(None, dtype=pl.String) if name is None else form(name, self.schema[name], JSON)
+
+
+def _start(of: Field) -> str:
+    """How the columns of the event begin that a field is read of."""
+    return "parent " if isinstance(of, Property) and of.parent else ""

@@ -23,6 +23,7 @@ ENVELOPE = {
 }
 JSON = ":json"
 REST = "_rest"
+OBJECT = "o."
 LONGEST_NAME = 120
 SIDE_TABLES = ("sightings", "identifiers", "custom_traits", "links")
 KINDS = ("events", *SIDE_TABLES, "quarantine", "copies")  # the folders that hold what parts are made of
@@ -110,6 +111,9 @@ class FromJson(Protocol):
     def typed(self, column: str, values: pl.Series) -> pl.Series:
         """A column from its values."""
 
+    def objects(self, objects: pl.Series, path: str) -> pl.Series:
+        """Whether the property at a dotted path of whole objects is an object that is not empty."""
+
     def elements(self, values: pl.Series, path: str) -> pl.Series:
         """Lists of JSON: the elements at a path with `$` of the values at the path before it; null for no array."""
 
@@ -124,7 +128,8 @@ def events(
     parts
         Entries of the ledger whose rows are wanted.
     columns
-        Names without `:json`, such as `p.price` or `c.page.url`; of elements with a `$`, such as `p.items.$.sku`.
+        Names without `:json`, such as `p.price` or `c.page.url`; of elements with a `$`, such as `p.items.$.sku`;
+        `o.shipping` says whether a property is an object that is not empty, which has no column of its own.
     from_json
         Reads what has no column of its own: of events with rare names, or with very many properties.
 
@@ -144,8 +149,9 @@ def events(
     stored = sorted({at_elements(column)[0] for column in columns})
     for each in files:
         found = [_found(each.columns, column) for column in stored]
+        below = [name for column in stored for name in _below(each.columns, column)]
         is_read = IN_REST in found or (each.table and any(found))
-        groups[each.table, *found, each.path if is_read else ""].append(each)
+        groups[each.table, *found, *below, each.path if is_read else ""].append(each)
     streams = [with_elements(_stream(store, group, stored, from_json), columns, from_json) for group in groups.values()]
     united = {column: _united([each.columns for each in streams], column) for column in columns}
     wanted = {column: dtype for column, dtype in united.items() if dtype is not None}
@@ -179,7 +185,14 @@ def _found(schema: dict[str, str], column: str) -> Found:
         if name in schema:
             return name, schema[name]
     # What has no column may stand in the whole object.
-    return IN_REST if REST in schema and column.startswith("p.") else None
+    return IN_REST if REST in schema and column.startswith(("p.", OBJECT)) else None
+
+
+def _below(schema: dict[str, str], column: str) -> dict[str, str]:
+    """The columns of what an object holds, for a column that says whether it is there."""
+    start = f"p.{column.removeprefix(OBJECT)}."
+    is_asked = column.startswith(OBJECT)
+    return {name: dtype for name, dtype in schema.items() if is_asked and name.startswith(start)}
 
 
 def _united(schemas: Sequence[dict[str, str]], column: str) -> str | None:
@@ -195,19 +208,38 @@ def _stream(store: Store, files: list[_File], columns: Sequence[str], from_json:
     """Files that have the same of the columns; one file where some are to be read out of JSON."""
     found = {column: _found(files[0].columns, column) for column in columns}
     held = dict(each for each in found.values() if each)
-    rows = _scan(store, files, ENVELOPE | {name: TYPES[dtype] for name, dtype in held.items()})
+    below = {column: _below(files[0].columns, column) for column in columns}
+    scanned = held | {name: dtype for names in below.values() for name, dtype in names.items()}
+    rows = _scan(store, files, ENVELOPE | {name: TYPES[dtype] for name, dtype in scanned.items()})
+    objects = {column: _any(names) for column, names in below.items() if names}
+    rows = rows.with_columns(**objects).select(*ENVELOPE, *held, *objects)
+    held |= dict.fromkeys(objects, "Boolean")
     if REST not in held and not (files[0].table and held):
         return Stream(rows, held)
     table = rows.collect()
-    absent = [column[2:] for column, each in found.items() if each == IN_REST]
+    absent = [column[2:] for column, each in found.items() if each == IN_REST and not column.startswith(OBJECT)]
     values = from_json.extract(table.get_column(REST), absent) if absent else []
     kept = {name: column for column, (name, _) in ((c, f) for c, f in found.items() if f and f != IN_REST)}
     if files[0].table:  # an object of many tables, none of which has types of its own
         values += [from_json.typed(column, table.get_column(name)) for name, column in kept.items()]
         table = table.drop(kept)
+    values += [
+        _with_rest(column, table, from_json) for column, each in found.items() if column.startswith(OBJECT) and each
+    ]
+    table = table.drop(objects)
     some = [each for each in values if each.null_count() < each.len()]
     read = table.drop(REST, strict=False).hstack(some)
     return Stream(read.lazy(), {name: type_name(read[name]) for name in read.columns if name not in ENVELOPE})
+
+
+def _any(names: Iterable[str]) -> pl.Expr:
+    return pl.any_horizontal([pl.col(name).is_not_null() for name in names])
+
+
+def _with_rest(column: str, table: pl.DataFrame, from_json: FromJson) -> pl.Series:
+    """Whether an object is there, in columns of what it holds or in what has no columns."""
+    found = from_json.objects(table.get_column(REST), column.removeprefix(OBJECT)).alias(column)
+    return found | table.get_column(column) if column in table.columns else found
 
 
 def with_elements(stream: Stream, columns: Iterable[str], from_json: FromJson) -> Stream:

@@ -12,7 +12,7 @@ from populace import audiences, traits
 from populace.definitions import Audience, Space
 from populace.events.jsontext import JsonReader, names, pointer
 from populace.events.tables import table_of
-from populace.events.values import canonical_elements, of_values, without_null
+from populace.events.values import canonical_elements, hold_something, of_values, without_null
 from populace.lake import runs, tables
 from populace.nodes import Reducer, references
 from populace.paths import at_elements
@@ -121,6 +121,7 @@ def streams(
     found = {}
     for name, needs in traits.requirements(queries).items():
         columns = [f"p.{path}" for path in sorted(needs.properties)] + [f"c.{path}" for path in sorted(needs.contexts)]
+        columns += [f"o.{path}" for path in sorted(needs.objects)]
         parts = [each for each in entries if _reaches(each, needs, as_of)]
         stream = tables.events(space.lake, parts, table_of(name), columns, FromJson())
         if stream is not None:
@@ -139,6 +140,11 @@ class FromJson:
 
     def typed(self, column: str, values: pl.Series) -> pl.Series:
         return of_values({names(column[2:]): values}, column[:2])[0]
+
+    def objects(self, objects: pl.Series, path: str) -> pl.Series:
+        with JsonReader() as json:
+            (values,) = json.values(objects, [pointer(names(path))])
+        return values.to_frame("v").select(hold_something(pl.col("v")).fill_null(value=False)).to_series()
 
     def elements(self, values: pl.Series, path: str) -> pl.Series:
         arrays = values.set(~values.str.starts_with("["), None)

@@ -6,12 +6,16 @@ from datetime import timedelta
 from typing import Any
 
 from populace.nodes import (
+    Absent,
     Between,
+    Compare,
     Context,
     Event,
+    Exists,
     First,
     Last,
     Mode,
+    NoneOf,
     Property,
     Query,
     Reducer,
@@ -22,7 +26,7 @@ from populace.nodes import (
     Within,
     outermost,
 )  # fmt: skip
-from populace.paths import elements_of
+from populace.paths import elements_of, has_elements
 from populace.query import fingerprint, print_query
 
 ORDER = ("timestamp", "received_at", "message_id")  # E-27
@@ -34,12 +38,14 @@ Reducers = Mapping[str, Reducer]  # by fingerprint
 class Needs:
     """What the reducers read of one event table.
 
+    Of the properties in `objects` it matters whether they are there even if they are objects, which have no value.
     `window` reaches back from `as_of` and holds every event that can matter; None means ever. `ordered` says
     whether `received_at` and `message_id` are read, `timestamp` always is.
     """
 
     properties: frozenset[str] = frozenset()
     contexts: frozenset[str] = frozenset()
+    objects: frozenset[str] = frozenset()
     window: timedelta | None = None
     ordered: bool = False
 
@@ -48,6 +54,7 @@ class Needs:
         return Needs(
             self.properties | other.properties,
             self.contexts | other.contexts,
+            self.objects | other.objects,
             None if self.window is None or other.window is None else max(self.window, other.window),
             self.ordered or other.ordered,
         )
@@ -144,11 +151,14 @@ def _needs(reducer: Reducer, parent: timedelta | None) -> Iterator[tuple[str, Ne
     window = min((each for each in windows if each is not None), default=None)
     own = [node for node in _own(reducer) if not (isinstance(node, Property) and node.parent)]
     asked = [node for each in below for node in _own(each) if isinstance(node, Property) and node.parent]
+    there = set(_asked_to_be_there(reducer, parent=False))
+    there.update(path for each in below for path in _asked_to_be_there(each, parent=True))
     yield (
         stream.name,
         Needs(
             properties=frozenset(node.path for node in (*own, *asked) if isinstance(node, Property)),
             contexts=frozenset(node.path for node in own if isinstance(node, Context)),
+            objects=frozenset(there),
             window=window,
             ordered=isinstance(reducer, First | Last) or bool(below) or after_parent(stream),
         ),
@@ -163,6 +173,19 @@ def _own(reducer: Reducer) -> Iterator[Any]:
     yield getattr(reducer, "of", None)
     if isinstance(reducer, Mode | Unique | UniqueCount):
         yield elements_of(reducer.of)
+
+
+def _asked_to_be_there(reducer: Reducer, *, parent: bool) -> Iterator[str]:
+    """The properties of which some condition asks whether there is a value at all."""
+    for node in outermost(reducer.stream):
+        match node:
+            case Exists(of) | Absent(of) | NoneOf(of, _) if isinstance(of, Property):
+                found = [of]
+            case Compare(left, "!=", right):
+                found = [each for each in (left, right) if isinstance(each, Property)]
+            case _:
+                continue
+        yield from (each.path for each in found if each.parent == parent and not has_elements(each.path))
 
 
 def after_parent(stream: Event) -> bool:

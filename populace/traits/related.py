@@ -53,7 +53,7 @@ def _alone(stream: Event) -> Event:
 
 def _pairs(rows: pl.LazyFrame, events: pl.LazyFrame, found: list[Reducer]) -> pl.LazyFrame:
     """Each event beside each row of the same person that it may follow; the row's number is the profile."""
-    own = [name for name in rows.collect_schema() if name in ENVELOPE or name.startswith(("p.", "c."))]
+    own = [name for name in rows.collect_schema() if name in ENVELOPE or name.startswith(("p.", "c.", "o."))]
     parents = rows.select("row", pl.col(person(rows)).alias("person"), pl.col(own).name.prefix(PARENT))
     following, longest = events.rename({"profile": "person"}), _longest(found)
     near = following.join(parents, on="person") if longest is None else _near(following, parents, longest)
