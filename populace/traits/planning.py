@@ -45,18 +45,18 @@ class Needs:
 
     properties: frozenset[str] = frozenset()
     contexts: frozenset[str] = frozenset()
-    objects: frozenset[str] = frozenset()
     window: timedelta | None = None
     ordered: bool = False
+    objects: frozenset[str] = frozenset()
 
     def __or__(self, other: "Needs") -> "Needs":
         """What either of them reads."""
         return Needs(
             self.properties | other.properties,
             self.contexts | other.contexts,
-            self.objects | other.objects,
             None if self.window is None or other.window is None else max(self.window, other.window),
             self.ordered or other.ordered,
+            self.objects | other.objects,
         )
 
 
