@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from prefect import get_run_logger, task
 
 from populace.lake import runs
-from populace.space import graphs, recompute
+from populace.space import families, graphs, recompute, unknown
 from tasks import announce, progress, report
 from tasks.edge import opened
 from tasks.progress import Step
@@ -32,8 +32,12 @@ def compute_traits(space: str, run_id: str, definitions: str) -> None:
 
 @task
 def evaluate_audiences(space: str, run_id: str, definitions: str) -> None:
-    """Who is in each audience of a run, and what changed."""
+    """Who is in each audience of a run, and what changed; warns of traits that definitions read and nobody has."""
     _stage("audiences", recompute.evaluate_audiences, space, run_id, definitions)
+    opening = opened(space, definitions)
+    run = recompute.reopen(opening, run_id, strict=False)
+    for each in unknown.in_definitions(families.of_run(opening, run_id), run):
+        get_run_logger().warning("%s", each)
 
 
 @task

@@ -54,7 +54,7 @@ def published(space: str, manifest: dict, *, is_current: bool) -> None:
     ]
     if manifest["undated"]:
         counts = {f"{each['value']}, {each['counted']}": each["count"] for each in manifest["undated"]}
-        lines.append(_table("Compared with dates, and none", "Count", counts))
+        lines.append(_table("Compared with dates, though they are none", "Count", counts))
     create_markdown_artifact("\n\n".join(lines), key=f"{key(space)}-run", description=manifest["run_id"])
 
 

@@ -53,7 +53,7 @@ def status(space: str, definitions: str, *, days: bool, as_json: bool) -> None:
         output.table("Audiences", [{"audience": name, "members": count} for name, count in run["audiences"].items()])
         output.table("Traits", [{"trait": name, "profiles": count} for name, count in run["traits"].items()])
         if run.get("undated"):
-            output.table("Compared with dates, and none", run["undated"])
+            output.table("Compared with dates, though they are none", run["undated"])
     output.destinations(_about(rows, "destination"))
 
 

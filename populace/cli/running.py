@@ -9,7 +9,7 @@ import click
 from populace.cli import output
 from populace.cli.bars import bars
 from populace.cli.local import keep_prefect_here
-from populace.space import OpenSpace, open_space, views
+from populace.space import OpenSpace, families, open_space, unknown, views
 from populace.space import recompute as recompute_
 
 AS_OF = click.option("--as-of", metavar="T", help="The instant results describe; default: now.")
@@ -119,6 +119,9 @@ def summarise(opening: OpenSpace, as_of: datetime | None, *, as_json: bool, deli
     # A run's name follows from what it is made of, so it can be told again.
     run_id = recompute_.plan(opening, as_of, allow_stale=True).run_id if as_of else views.current(opening)
     rows = [row for row in views.status(opening, run_id) if delivered or row["about"] != "destination"]
+    run = recompute_.reopen(opening, run_id, strict=False)
+    for sentence in unknown.in_definitions(families.of_run(opening, run_id), run):
+        output.errors.print(f"warning: {sentence}", soft_wrap=True)
     if as_json:
         output.emit(rows)
         return

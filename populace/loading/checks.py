@@ -101,10 +101,14 @@ def warnings(space: Space) -> tuple[str, ...]:
     """Legal things that are probably not meant (Q-28)."""
     found = []
     keys = {each.key for each in space.computed}
+    families = {each.key for each in space.families}
     other = "a custom trait, or one of a family" if space.families else "a custom trait"
     for each in (*space.computed, *space.families):
         for key in sorted(references(each.query) - keys):
-            close = get_close_matches(key, keys, n=1)
+            if key in families:
+                found.append(f"{each.at}: '{each.key}' reads '{key}', which is a family; name one of its traits")
+                continue
+            close = get_close_matches(key, keys - {each.key}, n=1)
             hint = f"; did you mean '{close[0]}'?" if close else ""
             found.append(f"{each.at}: '{each.key}' reads '{key}', which must be {other}{hint}")
         found += [f"{each.at}: '{each.key}' {told}" for told in _swapped(each.query)]

@@ -7,8 +7,10 @@ from datetime import datetime
 import polars as pl
 
 from populace import traits
-from populace.definitions import Trait
+from populace.definitions import NOWHERE, Trait
+from populace.errors import DefinitionError
 from populace.lake import runs
+from populace.nodes import references
 from populace.space import people
 from populace.space.opening import OpenSpace
 from populace.space.people import People
@@ -32,15 +34,43 @@ def expand(
     Raises
     ------
     DefinitionError
-        If a family has too many values, or some that name no trait or the same one.
+        If a family has too many values, or some that name no trait, the same one, or a custom one that is read; or if
+        its traits close a ring.
     """
     families = space.definition.families
     named = [traits.naming(each) for each in families]
     seen = traits.seen(people.streams(space, entries, people.placed(population), named, as_of), families, as_of)
     made = traits.expanded(families, seen, {each.key for each in space.definition.computed})
+    _check_custom(space, population, made)
     rows = [(family, trait.key, value) for family, value, trait in made]
     table = pl.DataFrame(rows, schema=RUN[TABLE], orient="row").sort("family", "key")
-    return _with(space, [trait for _, _, trait in made]), table
+    expanded = _with(space, [trait for _, _, trait in made])
+    _check_rings(expanded)
+    return expanded, table
+
+
+def _check_custom(space: OpenSpace, population: People, made: Sequence[tuple[str, str, Trait]]) -> None:
+    """Refuse to put a trait of a family in the place of a custom trait that some definition reads."""
+    custom = set(population.custom_traits.get_column("name").unique())
+    read = {key: each for each in space.definition.computed for key in references(each.query)}
+    problems = [
+        f"{trait.at}: family '{family}': the value {value!r} would name a trait '{trait.key}', which is a custom trait "
+        f"that '{read[trait.key].key}' reads; leave the value out with where(), or define '{trait.key}' by itself"
+        for family, value, trait in made
+        if trait.key in custom and trait.key in read
+    ]
+    if problems:
+        raise DefinitionError(problems)
+
+
+def _check_rings(space: OpenSpace) -> None:
+    """Rings that only the traits of families close."""
+    defined = {each.key: each.query for each in space.definition.computed}
+    try:
+        traits.rounds(defined.values(), defined)
+    except DefinitionError as cause:
+        place = space.definition.families[0].at if space.definition.families else NOWHERE
+        raise DefinitionError([f"{place}: by way of a family, {each}" for each in cause.problems]) from None
 
 
 def of_run(space: OpenSpace, run_id: str) -> OpenSpace:

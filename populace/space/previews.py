@@ -52,7 +52,9 @@ def preview(space: OpenSpace, key: str | None = None, text: str | None = None) -
     known = families.of_run(space, run.run_id)
     definition = recompute.named(known, key) if key else _definition(text or "")
     found = _family(space, run, definition) if isinstance(definition, Family) else _single(known, run, definition)
-    return replace(found, unknown=unknown.told(known, run, definition.query))
+    asked = [definition.query] + ([traits.naming(definition)] if isinstance(definition, Family) else [])
+    told = dict.fromkeys(sentence for each in asked for sentence in unknown.told(known, run, each))
+    return replace(found, unknown=list(told))
 
 
 def _single(space: OpenSpace, run: recompute.Run, definition: Trait | Audience) -> Preview:

@@ -11,6 +11,7 @@ from populace.events.tables import table_of
 from populace.expressions import JSON, PSEUDO
 from populace.lake import runs, tables
 from populace.nodes import Query, references
+from populace.paths import at_elements
 from populace.space.opening import OpenSpace
 from populace.space.recompute import Run
 
@@ -22,11 +23,23 @@ def told(space: OpenSpace, run: Run, query: Query) -> list[str]:
     return [*_traits(space, run, query), *_events(run, query)]
 
 
+def in_definitions(space: OpenSpace, run: Run) -> list[str]:
+    """A sentence for each trait that a definition reads and that nobody has; `space` has the traits of families."""
+    return [
+        f"'{each.key}': {sentence}"
+        for each in space.definition.computed
+        for sentence in _traits(space, run, each.query)
+    ]
+
+
 def _traits(space: OpenSpace, run: Run, query: Query) -> Iterator[str]:
     custom = runs.table(space.lake, run.run_id, "custom_traits").select(pl.col("name").unique()).collect()
     known = {each.key for each in space.definition.computed} | set(custom.get_column("name"))
+    families = {each.key for each in space.definition.families}
     for key in sorted(references(query)):
-        if key not in known and names(key)[0] not in known:
+        if key in families:
+            yield f"'{key}' is a family; name one of its traits"
+        elif key not in known and names(key)[0] not in known:
             yield f"nobody has a trait '{key}' and nothing here is called so{_meant(key, known)}"
 
 
@@ -37,19 +50,18 @@ def _events(run: Run, query: Query) -> Iterator[str]:
             yield f"there is no event '{name}'{_meant(name, there)}"
             continue
         columns = tables.columns(run.entries, table_of(name))
-        for path in sorted(needs.properties - PSEUDO):
+        for path in sorted({at_elements(each)[0] for each in needs.properties} - PSEUDO):
             if not (_is_there(f"p.{path}", columns) or tables.REST in columns):
                 yield f"no event '{name}' has a property '{path}'{_meant(path, _paths('p.', columns))}"
-        for path in sorted(needs.contexts):
+        for path in sorted({at_elements(each)[0] for each in needs.contexts}):
             if not _is_there(f"c.{path}", columns):
                 hint = _meant(path, _paths("c.", columns)) or KEEP
                 yield f"no event '{name}' has a context '{path}'{hint}"
 
 
 def _is_there(column: str, columns: Collection[str]) -> bool:
-    # Of an object there are the columns of what it holds, and of an array, `$`, its own.
-    start = column.partition(".$")[0]
-    return any(each in (start, start + JSON) or each.startswith(f"{start}.") for each in columns)
+    # Of an object there are the columns of what it holds.
+    return any(each in (column, column + JSON) or each.startswith(f"{column}.") for each in columns)
 
 
 def _paths(prefix: str, columns: Iterable[str]) -> list[str]:

@@ -17,6 +17,7 @@ from populace.traits.planning import stream_of
 
 AMOUNT = pl.Decimal(38, 6)  # what sums add up, so that they do not depend on the order of rows
 MILLION = 10**6
+LARGE = 1e30  # from here on an amount does not fit, and is carried as the float that it is
 SPARSE = 16  # times as long as what it holds, an array with a place for every number is too long
 
 Adder = Count | Sum | Average
@@ -40,7 +41,7 @@ def marked(rows: pl.LazyFrame, row: Row, group: Adders, masks: Names) -> pl.Lazy
     """(profile, masks, an amount for each field that is summed), one row per event that any mask holds for."""
     used = sorted({_mask(each, masks) for each in group.values()})
     fields = dict.fromkeys(each.of for each in group.values() if not isinstance(each, Count))
-    amounts = [_amount(row.value(of)).alias(_column(of)) for of in fields]
+    amounts = [each for of in fields for each in _amounts(row.value(of), _column(of))]
     return rows.filter(pl.any_horizontal(used)).select("profile", *used, *amounts)
 
 
@@ -57,11 +58,16 @@ def _column(of: Field) -> str:
     return f"amount {of}"
 
 
-def _amount(value: Value) -> pl.Expr:
-    forms = [form for number in numbers(value) for form in (number.integer, number.real) if form is not None]
-    # What has more than 32 digits does not fit and is skipped like what is no number.
-    amounts = [form.cast(AMOUNT, strict=False) for form in forms]
-    return pl.coalesce(*amounts, pl.lit(None, dtype=AMOUNT))
+def _amounts(value: Value, name: str) -> tuple[pl.Expr, pl.Expr]:
+    """A field as an amount, null where it is no number or too large, and as a float where it is too large."""
+    reals = [each.real for each in numbers(value) if each.real is not None]
+    exact = [each.integer.cast(AMOUNT) for each in numbers(value) if each.integer is not None]
+    exact += [pl.when(each.abs() < LARGE).then(each).cast(AMOUNT, strict=False) for each in reals]
+    large = [pl.when(each.abs() >= LARGE).then(each) for each in reals]
+    return (
+        pl.coalesce(*exact, pl.lit(None, dtype=AMOUNT)).alias(name),
+        pl.coalesce(*large, pl.lit(None, dtype=pl.Float64)).alias(f"large {name}"),
+    )
 
 
 # --- adding up ----------------------------------------------------------------------------------------
@@ -78,7 +84,8 @@ def added(group: Adders, masks: Names, values: pl.DataFrame, rows: pl.DataFrame)
         From `marked`.
     """
     profiles = values.get_column("profile").to_numpy()
-    whole = rows.with_columns(_millionths(each) for each in rows.iter_columns() if each.dtype == AMOUNT)
+    fields = [each for each in rows.iter_columns() if each.dtype == AMOUNT]
+    whole = rows.with_columns(_millionths(each, rows.get_column(f"large {each.name}")) for each in fields)
     return values.hstack([_added(each, _mask(each, masks), whole, profiles).alias(key) for key, each in group.items()])
 
 
@@ -114,13 +121,24 @@ def _placed(owners: pl.Series, amounts: np.ndarray, profiles: np.ndarray) -> np.
     return sums[profiles]
 
 
-def _millionths(amounts: pl.Series) -> pl.Series:
-    """Amounts as whole numbers, of 64 bits where no sum of them can have more."""
+def _millionths(amounts: pl.Series, large: pl.Series) -> pl.Series:
+    """Amounts as whole numbers, of 64 bits where no sum of them can have more, and of any size where some are large."""
     whole = amounts.to_physical()
+    if large.null_count() < large.len():
+        pairs = zip(whole.to_list(), large.to_list(), strict=True)
+        return pl.Series(amounts.name, [one if real is None else int(real) * MILLION for one, real in pairs], pl.Object)
     return whole.cast(pl.Int64) if amounts.cast(pl.Float64).abs().sum() < 2**62 / MILLION else whole
 
 
 def _divided(millionths: np.ndarray) -> np.ndarray:
     """The nearest floats: above 2**53 numpy would round before it divides as well, Python does not."""
-    is_exact = np.abs(millionths).max(initial=0) < 2**53
-    return ((millionths if is_exact else millionths.astype(object)) / MILLION).astype(np.float64)
+    if np.abs(millionths).max(initial=0) < 2**53:
+        return millionths / MILLION
+    return np.array([_float(int(each)) for each in millionths], np.float64)
+
+
+def _float(millionths: int) -> float:
+    try:
+        return millionths / MILLION
+    except OverflowError:  # more than any float
+        return float("inf") if millionths > 0 else float("-inf")

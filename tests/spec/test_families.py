@@ -1,17 +1,18 @@
 """Families of traits (design 3): one trait for each value that is seen, and reducers that differ in a value only."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import polars as pl
 import pytest
 
 from populace import query, traits
-from populace.definitions import Delivery, Family, Place, Trait
+from populace.definitions import Audience, Delivery, Family, Place, Trait
 from populace.errors import DefinitionError
 from populace.lake import runs
 from populace.nodes import Property
-from populace.space import families, previews
+from populace.space import families, previews, recompute, unknown
 from tests import driving
 from tests.slicing import NOON, called
 from tests.tables import AS_OF, events
@@ -250,6 +251,56 @@ def test_a_run_sees_a_new_flag_without_an_edit(ran):
     second = driving.recomputed(space, AS_OF + timedelta(hours=1))
     added = driving.table(space, second, "families").join(driving.table(space, first, "families"), on="key", how="anti")
     assert added.rows() == [("flags", "dark_mode", "dark mode")]
+
+
+@pytest.mark.parametrize(
+    ("queries", "problem"),
+    [
+        (
+            {"pro": "trait('new_search') = 'pro'"},
+            "traits.yaml:3: family 'flags': the value 'new-search' would name a trait 'new_search', which is a custom "
+            "trait that 'pro' reads; leave the value out with where(), or define 'new_search' by itself",
+        ),
+        (
+            {"a": "event('E').where(property('x') = trait('dark')).count() >= 1"},
+            "traits.yaml:3: by way of a family, definitions refer to each other in a ring: a → dark → a",
+        ),
+    ],
+)
+def test_a_family_takes_nobodys_place_and_closes_no_ring(tmp_path, queries, problem):
+    flags = family("event('E').where(property('treatment') = trait('a') OR property('treatment') = 'on').count()")
+    space = driving.space_in(tmp_path, audiences=queries, families=(flags,))
+    custom = {"message_id": "i", "type": "identify", "received_at": NOON, "traits": '{"new_search":"pro"}'}
+    driving.put(space, "web", "a", called(call(1, "u1", "new-search" if "pro" in queries else "dark", "on"), custom))
+    with pytest.raises(DefinitionError) as error:
+        driving.recomputed(space, AS_OF)
+    assert error.value.problems == [problem]
+
+
+def test_q28_names_of_families_are_no_traits(ran, load):
+    space, _ = ran
+    assert previews.preview(space, text="trait('flags') = 'on'").unknown == [
+        "'flags' is a family; name one of its traits"
+    ]
+    found = load({"dev/traits.yaml": WRITTEN, "dev/audiences.yaml": "a: {query: \"trait('flags') = 'on'\"}"})
+    assert found.warnings[0].endswith("'a' reads 'flags', which is a family; name one of its traits")
+
+
+def test_q28_a_preview_warns_of_a_misspelt_field(ran):
+    space, _ = ran
+    misspelt = replace(space, definition=replace(space.definition, families=(family(of="property('splt')"),)))
+    found = previews.preview(misspelt, "flags")
+    assert (found.count, found.unknown) == (0, ["no event 'E' has a property 'splt'; did you mean 'split'?"])
+
+
+def test_q28_a_run_tells_what_its_definitions_read_and_nobody_has(ran):
+    space, run_id = ran
+    run = recompute.reopen(space, run_id, strict=False)
+    wrong = replace(space.definition, audiences=(Audience("a", query.parse_audience("trait('new_serch') = 1")),))
+    assert unknown.in_definitions(families.of_run(replace(space, definition=wrong), run_id), run) == [
+        "'a': nobody has a trait 'new_serch' and nothing here is called so; did you mean 'new_search'?"
+    ]
+    assert unknown.in_definitions(families.of_run(space, run_id), run) == []
 
 
 def test_traits_of_a_family_go_where_it_goes(ran):
