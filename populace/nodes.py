@@ -153,7 +153,7 @@ class Sum:
 
 @dataclass(frozen=True, slots=True)
 class Average:
-    """The sum by the number of numbers."""
+    """The sum by the number of numbers, to 6 decimals; of two that are as near, the greater one."""
 
     stream: "Stream"
     of: "Field"

@@ -119,8 +119,8 @@ def summarise(opening: OpenSpace, as_of: datetime | None, *, as_json: bool, deli
     # A run's name follows from what it is made of, so it can be told again.
     run_id = recompute_.plan(opening, as_of, allow_stale=True).run_id if as_of else views.current(opening)
     rows = [row for row in views.status(opening, run_id) if delivered or row["about"] != "destination"]
-    run = recompute_.reopen(opening, run_id, strict=False)
-    for sentence in unknown.in_definitions(families.of_run(opening, run_id), run):
+    planned = recompute_.reopen(opening, run_id, strict=False)
+    for sentence in unknown.in_definitions(families.of_run(opening, run_id), planned):
         output.errors.print(f"warning: {sentence}", soft_wrap=True)
     if as_json:
         output.emit(rows)

@@ -12,7 +12,8 @@ from populace.nodes import Context, Field, Operand, Property, Reducer, Tally, Tr
 from populace.paths import elements_of, has_elements
 from populace.query import fingerprint
 
-PSEUDO = frozenset({"timestamp", "received_at", "event", "source"})  # T-10
+# What every event has, as properties (T-10).
+PSEUDO = {name: name for name in ("timestamp", "received_at", "event", "source")} | {"source_id": "source"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +33,15 @@ class Row:
     def column(self, of: Field) -> str | None:
         """The column that holds a field; None where no event has it.
 
-        `timestamp`, `received_at`, `event` and `source` are properties of every event, unless events of the table have
-        a property of their own that is called so.
+        `timestamp`, `received_at`, `event` and `source` (or `source_id`) are properties of every event, unless events
+        of the table have a property of their own that is called so.
         """
         start = _start(of)
         name = f"{start}{'p' if isinstance(of, Property) else 'c'}.{of.path}"
         # A path that ends in `:json` is stored as JSON always: its bare name is the JSON form of another path.
         is_json = name.endswith(JSON) and not has_elements(of.path)
         spelled = (name + JSON,) if is_json else (name, name + JSON)
-        pseudo = (start + of.path,) if isinstance(of, Property) and of.path in PSEUDO else ()
+        pseudo = (start + PSEUDO[of.path],) if isinstance(of, Property) and of.path in PSEUDO else ()
         return next((each for each in (*spelled, *pseudo) if each in self.schema), None)
 
     def read(self, operand: Operand) -> Value:

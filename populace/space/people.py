@@ -1,7 +1,7 @@
 """What definitions give for people: the people of a run, or those of a resolution that is only tried."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from functools import partial
 from itertools import chain
@@ -10,8 +10,8 @@ import polars as pl
 
 from populace import audiences, traits
 from populace.definitions import Audience, Space
-from populace.events.jsontext import JsonReader, names, pointer
-from populace.events.tables import table_of
+from populace.events.jsontext import JsonReader, Path, names, pointer
+from populace.events.tables import TITLES, table_of
 from populace.events.values import canonical_elements, hold_something, of_values, without_null
 from populace.lake import runs, tables
 from populace.nodes import Reducer, references
@@ -123,20 +123,33 @@ def streams(
         columns = [f"p.{path}" for path in sorted(needs.properties)] + [f"c.{path}" for path in sorted(needs.contexts)]
         columns += [f"o.{path}" for path in sorted(needs.objects)]
         parts = [each for each in entries if _reaches(each, needs, as_of)]
-        stream = tables.events(space.lake, parts, table_of(name), columns, FromJson())
+        stream = tables.events(space.lake, parts, table_of(name), columns, FromJson(TITLES.get(name, {})))
         if stream is not None:
             found[name] = stream.join(sightings, on="sighting")
     return found
 
 
+@dataclass(frozen=True, slots=True)
 class FromJson:
-    """What is kept as JSON in the lake, read by the rules of the door: see `tables.FromJson`."""
+    """What is kept as JSON in the lake, read by the rules of the door: see `tables.FromJson`.
+
+    In place of the properties in `stand_ins` others are read where they are not there: a page's name (E-5).
+    """
+
+    stand_ins: Mapping[Path, Path] = field(default_factory=dict)
 
     def extract(self, objects: pl.Series, paths: Sequence[str]) -> list[pl.Series]:
         wanted = [names(path) for path in paths]
         with JsonReader() as json:
-            values = json.values(objects, [pointer(path) for path in wanted])
-        return of_values(dict(zip(wanted, without_null(pl.DataFrame(values)), strict=True)), "p.")
+            values = dict(zip(wanted, self._values(json, objects, wanted).iter_columns(), strict=True))
+            for path in self.stand_ins.keys() & values.keys():
+                (other,) = self._values(json, objects, [self.stand_ins[path]]).iter_columns()
+                values[path] = values[path].zip_with(values[path].is_not_null(), other)
+        return of_values(values, "p.")
+
+    @staticmethod
+    def _values(json: JsonReader, objects: pl.Series, wanted: Sequence[Path]) -> pl.DataFrame:
+        return without_null(pl.DataFrame(json.values(objects, [pointer(path) for path in wanted])))
 
     def typed(self, column: str, values: pl.Series) -> pl.Series:
         return of_values({names(column[2:]): values}, column[:2])[0]

@@ -50,7 +50,7 @@ def _events(run: Run, query: Query) -> Iterator[str]:
             yield f"there is no event '{name}'{_meant(name, there)}"
             continue
         columns = tables.columns(run.entries, table_of(name))
-        for path in sorted({at_elements(each)[0] for each in needs.properties} - PSEUDO):
+        for path in sorted({at_elements(each)[0] for each in needs.properties} - PSEUDO.keys()):
             if not (_is_there(f"p.{path}", columns) or tables.REST in columns):
                 yield f"no event '{name}' has a property '{path}'{_meant(path, _paths('p.', columns))}"
         for path in sorted({at_elements(each)[0] for each in needs.contexts}):

@@ -98,8 +98,9 @@ def _added(reducer: Adder, mask: str, rows: pl.DataFrame, profiles: np.ndarray) 
     has_number = mark & amounts.is_not_null()
     owners = whose.filter(has_number)
     times, total = _times(owners, profiles), _total(owners, amounts.filter(has_number), profiles)
+    total = _averages(total, times) if isinstance(reducer, Average) else total
     # The sum of nothing is 0.
-    return (total / times if isinstance(reducer, Average) else total).set(times == 0, None)
+    return pl.Series(_divided(total)).set(times == 0, None)
 
 
 def _times(owners: pl.Series, profiles: np.ndarray) -> pl.Series:
@@ -107,11 +108,11 @@ def _times(owners: pl.Series, profiles: np.ndarray) -> pl.Series:
     return pl.Series(_placed(owners, np.ones(1, np.uint32), profiles)).cast(pl.Int64)
 
 
-def _total(owners: pl.Series, millionths: pl.Series, profiles: np.ndarray) -> pl.Series:
+def _total(owners: pl.Series, millionths: pl.Series, profiles: np.ndarray) -> np.ndarray:
     # Numpy has no whole numbers of more than 64 bits, Python has.
     is_short = millionths.dtype == pl.Int64
     exact = millionths.to_numpy() if is_short else np.array(millionths.to_list(), dtype=object)
-    return pl.Series(_divided(_placed(owners, exact, profiles)))
+    return _placed(owners, exact, profiles)
 
 
 def _placed(owners: pl.Series, amounts: np.ndarray, profiles: np.ndarray) -> np.ndarray:
@@ -130,10 +131,16 @@ def _millionths(amounts: pl.Series, large: pl.Series) -> pl.Series:
     return whole.cast(pl.Int64) if amounts.cast(pl.Float64).abs().sum() < 2**62 / MILLION else whole
 
 
+def _averages(millionths: np.ndarray, times: pl.Series) -> np.ndarray:
+    """The nearest whole millionths, of two the greater one."""
+    count = times.to_numpy().clip(1).astype(millionths.dtype)
+    return (2 * millionths + count) // (2 * count)
+
+
 def _divided(millionths: np.ndarray) -> np.ndarray:
     """The nearest floats: above 2**53 numpy would round before it divides as well, Python does not."""
     if np.abs(millionths).max(initial=0) < 2**53:
-        return millionths / MILLION
+        return (millionths / MILLION).astype(np.float64)
     return np.array([_float(int(each)) for each in millionths], np.float64)
 
 

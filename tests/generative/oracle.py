@@ -9,14 +9,16 @@ and so on outwards (A-55). For a profile it is empty.
 
 import itertools
 import json
+import math
 from collections import Counter
 from datetime import datetime
+from fractions import Fraction
 from typing import NamedTuple
 
 from populace import nodes
 from tests.generative import oracle_values as values
 
-PSEUDO = {"timestamp", "received_at", "event", "source"}
+PSEUDO = {name: name for name in ("timestamp", "received_at", "event", "source")} | {"source_id": "source"}
 MOST_UNIQUE = 10_000
 
 
@@ -93,7 +95,7 @@ def of_event(node, event, person):
     if type(node) is nodes.Context:
         return event["c"].get(node.path)
     if node.path in PSEUDO and not everywhere(node, event["event"], person):  # T-10
-        return event[node.path]
+        return event[PSEUDO[node.path]]
     return event["p"].get(node.path)
 
 
@@ -160,7 +162,12 @@ def of_numbers(kind, numbers):
     if not numbers:
         return None
     total = float(sum(numbers))
-    return total if kind is nodes.Sum else total / len(numbers)
+    return total if kind is nodes.Sum else average(sum(numbers), len(numbers))
+
+
+def average(total, count):
+    """To six decimals, of two the greater one."""
+    return math.floor(Fraction(total) * 10**6 / count + Fraction(1, 2)) / 10**6
 
 
 def extreme(kind, found):

@@ -157,7 +157,7 @@ A = Property("x.$")
         ("elements of elements", of("E", "x", [[1, [2]], 3, ["a"]]), Unique(BARE, Property("x.$.$")), ["1", "a"]),
         ("unique count of none", of("E", "x", None), UniqueCount(BARE, X), None),
         ("average", of("E", "x", 1, "2.5", "no", None, True), Average(BARE, X), 1.75),
-        ("average of thirds", of("E", "x", 0.1, 0.2, 0.0), Average(BARE, X), 0.3 / 3),
+        ("average of thirds", of("E", "x", 0.1, 0.2, 0.0), Average(BARE, X), 0.1),
         ("average of none", of("E", "x", "no"), Average(BARE, X), None),
         ("sum", of("E", "x", 0.1, "0.2"), Sum(BARE, X), 0.3),
         ("least of whole numbers", of("E", "x", 2**53 + 1, 2**53 + 2), Min(BARE, X), 2**53 + 1),

