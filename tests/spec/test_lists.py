@@ -8,6 +8,7 @@ import pytest
 
 from populace import query
 from populace.events import parts, shred
+from populace.expressions import lists
 from populace.space import people, previews
 from tests import driving
 from tests.slicing import NOON, called
@@ -367,6 +368,14 @@ def test_long_lists_beside_each_other():
     rows = f"profile|timestamp|p.a:json|p.b:json\n1|d-1|{many}|{many}\n2|d-1|[1]|[300]\n"
     assert kept("property('a.$') = property('b.$')", rows) == [1]
     assert kept("property('a.$') < property('b.$')", rows) == [1, 2]
+
+
+def test_very_many_lists_are_all_looked_at(monkeypatch):
+    monkeypatch.setattr(lists, "TOGETHER", 2)
+    many = range(300)
+    profiles = "profile|has_known_id\n" + "".join(f"{number}|true\n" for number in many)
+    custom = "profile|name|value|timestamp\n" + "".join(f"{number}|t|[1]|d-1\n" for number in many)
+    assert members("trait('t').contains(1)", profiles=profiles, custom=custom) == list(many)
 
 
 # --- from the lake ----------------------------------------------------------------------------------
