@@ -44,6 +44,12 @@ def test_a53_each_parent_waits_for_its_own_window():
     assert found == query.parse_trait(expected)
 
 
+def test_a53_a_parent_waits_for_the_longest_of_its_windows():
+    two = "event('B').within(parent: 1 day).count() = 0 AND event('C').within(parent: 2 days).count() = 0"
+    found = query.waiting(query.parse_trait(f"event('A').where({two}).count()"))
+    assert found == query.parse_trait(f"event('A').where({two}).between(2 days, 36500 days).count()")
+
+
 def test_a53_what_has_no_window_of_a_parent_does_not_wait():
     for text in (FOLLOWED.replace("within(parent: 1 day)", "within(1 day)"), "event('A').within(1 day).count() >= 1"):
         assert query.waiting(query.parse_audience(text)) == query.parse_audience(text)
@@ -98,6 +104,15 @@ def test_n53_a_property_of_the_parent():
     added = "profile|timestamp|p.product_id\n1|d-3|a\n"
     assert members(text, {"Added": added, "Ordered": "profile|timestamp|p.product_id\n1|d-2.9|a\n"}) == []
     assert members(text, {"Added": added, "Ordered": "profile|timestamp|p.product_id\n1|d-2.9|b\n"}) == [1]
+
+
+def test_t10_the_event_around_has_a_source_too():
+    text = (
+        "event('Added').where(event('Ordered').where(property('source') = property(parent: 'source'))"
+        ".within(parent: 1 day).count() = 1).count() = 1"
+    )
+    rows = {name: f"profile|timestamp|source\n1|{at}|app\n" for name, at in (("Added", "d-3"), ("Ordered", "d-2.9"))}
+    assert members(text, rows) == [1]
 
 
 def test_n57_between_after_the_parent():
