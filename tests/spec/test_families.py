@@ -317,15 +317,17 @@ REDUCED = [
     "unique(property('n')).count()", "expires_after(1 hour).count()", "within(3 days).count()",
 ]  # fmt: skip
 MIXED = ("1", '"1"', "true")
-MANY = "profile | timestamp | p.flag | p.n | p.mixed:json\n" + "\n".join(
-    f"{number % 3 + 1} | d-{number / 4} | {'abcde'[number % 5]} | {number % 4} | {MIXED[number % 3]}"
+MANY = "profile | timestamp | p.flag | p.other | p.n | p.mixed:json\n" + "\n".join(
+    f"{number % 3 + 1} | d-{number / 4} | {'abcde'[number % 5]} | {'ab'[number % 2]} | {number % 4} | "
+    f"{MIXED[number % 3]}"
     for number in range(40)
 )
 
 
 @pytest.mark.parametrize("call", REDUCED)
 def test_many_values_at_once_give_what_each_gives_alone(call):
-    reducers = [query.parse_trait(f"event('E').where(property('flag') = '{flag}').{call}") for flag in "abcdefghi"]
+    wheres = [f"where(property('{field}') = '{flag}')" for field in ("flag", "other") for flag in "abcdefghi"]
+    reducers = [query.parse_trait(f"event('E').{where}.{call}") for where in wheres]
     together = traits.reduce({"E": events(MANY)}, reducers, AS_OF).sort("profile")
     for each in reducers:
         alone = traits.reduce({"E": events(MANY)}, [each], AS_OF).sort("profile")

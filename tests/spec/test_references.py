@@ -71,6 +71,17 @@ def test_what_needs_nothing_is_computed_in_one_round():
     ]
 
 
+def test_what_is_referred_to_may_refer_to_more():
+    """Of one definition alone all that it cannot do without is computed, round by round."""
+    texts = {
+        "second": "event('Ordered').where(property('total') > trait('average')).count()",
+        "third": "event('Ordered').where(property('total') > trait('second')).count()",
+    }
+    defined = {key: query.parse_trait(text) for key, text in {**AVERAGE, **texts}.items()}
+    found = traits.rounds([defined["third"]], defined)
+    assert found == [[defined["average"]], [defined["second"]], [defined["third"]]]
+
+
 def test_definitions_that_share_others_are_looked_at_once():
     """Each of 60 audiences refers to the two before it, so that there are a million million ways down."""
     text = "trait('a{}') = 'true' OR trait('a{}') = 'true'"
