@@ -43,6 +43,7 @@ def each(*makers):
 
 INTEGERS = [0, 1, -1, 10, 2**53, 2**53 + 1]
 REALS = [0.0, 0.5, 10.0, -1.5, 0.1, 0.2, 0.7, 1.1, 2.0**53, 1e15]
+REALS += [17021890286.0, 0.151525, 1e13]  # together of more than 53 bits in millionths, alone of more than 63
 PLAIN = ["", "a", "B", "é", "10", "10.0", "9", "1e1", ".5", " 10", "-1", "true", "false", "True", "null", "inf", "nan"]
 PLAIN += ["x'y\\z", str(2**53 + 1), "1_0", "+10", '"', "[1]", "ab", "Éa", "ba", "\uffff", "\U0001f600"]
 
@@ -157,19 +158,22 @@ def events(chance, names=("E", "E", "F"), most=10):
     ]
 
 
-def custom_rows(chance):
+CUSTOM = ["custom", "custom", "cust.om", "computed", "first", "object", "list"]
+
+
+def custom_rows(chance, pool=CUSTOM):
+    """What was said of few profiles, much of it at the same instant, or taken back."""
     held = [None, *MIXED, *ISO, {"a": "x"}, {"a": {"b": 10}}, {"a": None}, {"a": True}, {"a": "2024-03-31"}]
     count = chance.randint(0, 8)
     named = {"list": LISTS["l"] + LISTS["o"], "object": OBJECTS}
-    names = [
-        chance.choice(["custom", "custom", "cust.om", "computed", "first", "object", "list"]) for _ in range(count)
-    ]
+    names = [chance.choice(pool) for _ in range(count)]
+    moments = [chance.choice(MOMENTS) for _ in range(chance.randint(1, 4))]
     return [
         {
             "profile": chance.randint(1, 4),
             "name": names[number],
-            "value": chance.choice(named.get(names[number], held)),
-            "timestamp": chance.choice(MOMENTS),
+            "value": None if chance.random() < 0.1 else chance.choice(named.get(names[number], held)),
+            "timestamp": chance.choice(moments),
             "received_at": AS_OF + timedelta(hours=chance.randint(0, 1)),
             "message_id": f"m{number}",
         }
@@ -332,6 +336,7 @@ audiences = conditions(operands)
 
 OF_PARENT = True
 parent_fields = built(nodes.Property, of([*TYPES, "m", "t", "timestamp", "event"]), just(OF_PARENT))
+parent_pseudo = built(nodes.Property, of([*PSEUDO]), just(OF_PARENT))
 child_windows = either(
     built(nodes.Within, lengths, just(OF_PARENT)),
     built(nodes.Between, lengths, lengths, just(OF_PARENT)),
@@ -361,9 +366,9 @@ def following(inner=beside_parents):
     return either(compared, compared, comparisons(event_fields, others=either(*others)), leaves(either(*others)))
 
 
-def plainly_followed(window):
-    """Conditions on how many events come after another one, and on nothing else."""
-    number, after = built(nodes.Literal, of([0, 1])), streams(each(window))
+def plainly_followed(window, *more):
+    """Conditions on how many events come after another one, and on little else."""
+    number, after = built(nodes.Literal, of([0, 1])), streams(each(window, *more))
     return built(nodes.Compare, built(nodes.Count, after), of(["=", ">="]), number)
 
 

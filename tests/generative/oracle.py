@@ -285,7 +285,8 @@ def members(space, as_of):
     """Who is in each audience: `{key: [profile, …]}`.
 
     `space` has events, profiles ({number: has a known id}), custom (lists of rows), traits and audiences
-    ({key: node}) and anonymous ({key: whether anonymous profiles are included}).
+    ({key: node}), anonymous ({key: whether anonymous profiles are included, None where the audience does not say}) and
+    `include_anonymous`, which holds for those that do not.
     """
     return {
         key: [number for number in sorted(space["profiles"]) if is_member(key, Person(space, number, as_of))]
@@ -294,7 +295,8 @@ def members(space, as_of):
 
 
 def is_member(key, person):
-    if not person.space["profiles"][person.profile] and not person.space["anonymous"][key]:
+    own = person.space["anonymous"][key]
+    if not person.space["profiles"][person.profile] and not (person.space["include_anonymous"] if own is None else own):
         return False
     return holds(person.space["audiences"][key], person)
 

@@ -10,7 +10,7 @@ from populace import nodes, query, traits
 from populace.definitions import Family
 from populace.errors import DefinitionError
 from tests.generative import drawing, making, oracle, oracle_values
-from tests.generative.test_queries import REDUCERS, budget, computed, expected
+from tests.generative.test_queries import REDUCERS, budget, computed, expected, in_order, renumbered
 from tests.tables import AS_OF
 
 pytestmark = pytest.mark.generative
@@ -38,9 +38,20 @@ def with_value(reducer, field, value):
 def test_many_values_agree(kind, seed):
     chance = Random(seed)
     made = making.events(chance)
-    base, field = BASES[kind](chance), FIELDS(chance)
+    base, field = BASES[kind](chance), making.either(FIELDS, FIELDS, FIELDS, making.elements)(chance)
     asked = [with_value(base, field, value) for value in chance.sample(WORDS, 12)]
     assert computed(made, asked) == expected(made, asked), (made, asked)
+
+
+@pytest.mark.parametrize("kind", ["last", "unique"])
+@budget
+@given(seed=drawing.seeds)
+def test_many_values_agree_also_for_the_greatest_numbers_of_profiles(kind, seed):
+    chance = Random(seed)
+    made, far = making.events(chance), {1: 0, 2: 2**32 // 12, 3: 2**32 - 1}
+    base, field = BASES[kind](chance), FIELDS(chance)
+    asked = [with_value(base, field, value) for value in chance.sample(WORDS, 12)]
+    assert in_order(computed(renumbered(made, far), asked), far) == expected(made, asked), (made, asked)
 
 
 @budget

@@ -61,7 +61,7 @@ def space(*events, custom=(), traits=(), audiences=(), as_of=AS_OF):
         for name, value in dict(custom).items()
     ]
     made = {"events": filled, "custom": rows, "traits": dict(traits), "audiences": dict(audiences)}
-    made |= {"profiles": {1: True}, "anonymous": dict.fromkeys(dict(audiences), False)}
+    made |= {"profiles": {1: True}, "anonymous": dict.fromkeys(dict(audiences)), "include_anonymous": False}
     return oracle.Person(made, 1, as_of)
 
 

@@ -169,6 +169,30 @@ def test_reducers_agree(kind, seed):
     assert computed(made, asked) == expected(made, asked), (made, asked)
 
 
+# Inside a run profiles are numbers from 0 on; what is added up has an array with a place for each.
+FAR = {1: 0, 2: 40, 3: 1_000_000}
+
+
+@pytest.mark.parametrize("kind", ["count", "average", "last", "unique"])
+@budget
+@given(seed=drawing.seeds)
+def test_the_numbers_of_profiles_mean_nothing(kind, seed):
+    chance = Random(seed)
+    made = making.events(chance)
+    asked = several(REDUCERS[kind], 1, 3)(chance)
+    assert in_order(computed(renumbered(made, FAR), asked), FAR) == expected(made, asked), (made, asked)
+
+
+def renumbered(made, numbers):
+    return [event | {"profile": numbers[event["profile"]]} for event in made]
+
+
+def in_order(found, numbers):
+    """Values by the profiles that have these numbers, which come in order."""
+    assert list(found) == sorted(found)
+    return {profile: found[number] for profile, number in numbers.items() if number in found}
+
+
 def computed(made, asked):
     return as_lists(traits.reduce(drawing.frames(made, asked), traits.reducers(asked), AS_OF))
 
@@ -212,6 +236,7 @@ AUDIENCES = {
     "unique count": making.leaves(making.unique_counts),
     "instants": making.leaves(making.reducing(nodes.Last, fields=TIMES)),
     "trait": making.leaves(making.trait_values),
+    "computed traits": making.leaves(making.of([nodes.TraitValue("computed"), nodes.TraitValue("other")])),
     "exists": built(nodes.Exists, OPERANDS),
     "absent": built(nodes.Absent, OPERANDS),
     "one_of": making.choices(OPERANDS),
@@ -242,15 +267,29 @@ AUDIENCES |= {
     "list traits": making.conditions(either(LIST_TRAITS, LISTED)),
     "lists of events": making.leaves(LISTED),
 }
+VALUED = making.of([*map(nodes.TraitValue, ["computed", "other", "custom"])])  # that many people have
 FUNNELS = {
     "followed within": making.funnels(making.plainly_followed(making.within_hours)),
     "followed between": making.funnels(making.plainly_followed(making.between_hours)),
     "followed": making.funnels(making.following()),
     "not followed": making.funnels(built(nodes.Not, making.following())),
-    "by what is like it": making.funnels(making.following(making.comparisons(FIELDS, others=making.parent_fields))),
+    "by what is like it": making.funnels(
+        making.following(
+            either(
+                making.comparisons(FIELDS, others=making.parent_fields),
+                making.comparisons(PSEUDO, others=making.parent_pseudo),
+            )
+        )
+    ),
     "twice": making.funnels(making.following(making.following())),
     "thrice": making.funnels(making.following(making.following(making.following()))),
     "traits": making.funnels(making.beside_traits),
+    "some with traits": making.funnels(
+        either(making.comparisons(FIELDS), making.comparisons(FIELDS, others=just(nodes.TraitValue("custom"))))
+    ),
+    "followed by what is like traits": making.funnels(
+        making.plainly_followed(making.within_hours, built(nodes.Where, making.comparisons(FIELDS, others=VALUED)))
+    ),
     "followed, with traits": making.funnels(making.following(making.beside_traits)),
     "elements of the parent": making.funnels(
         making.following(making.comparisons(FIELDS, others=making.parent_elements))
@@ -276,6 +315,18 @@ TRAITS = {
 }
 
 
+@budget
+@given(seed=drawing.seeds)
+def test_the_newest_custom_traits_agree(seed):
+    rows = making.custom_rows(Random(seed), ["custom", "list"])
+    found = traits.newest(drawing.custom_frame(rows), AS_OF)
+    about = {(row["profile"], row["name"]) for row in rows}
+    meant = {each: oracle.newest(oracle.Person({"custom": rows}, each[0], AS_OF), each[1]) for each in about}
+    assert {(profile, name): json.loads(value) for profile, name, value, *_ in found.rows()} == {
+        each: value for each, value in meant.items() if value is not None
+    }
+
+
 def make_space(chance, conditions):
     """Two audiences of which the second may refer to the first, over four profiles; one may have no events."""
     keys = {
@@ -290,8 +341,37 @@ def make_space(chance, conditions):
         # A trait that nobody reads would only take time.
         "traits": {key: maker(chance) for key, maker in TRAITS.items() if key in read},
         "audiences": keys,
-        "anonymous": {key: chance.random() < 0.6 for key in keys},
+        "anonymous": {key: chance.choice([None, True, True, False]) for key in keys},
+        "include_anonymous": chance.random() < 0.5,
     }
+
+
+def beside(key):
+    """How many events there are that compare in some way with a trait."""
+    return where(making.comparisons(FIELDS, others=just(nodes.TraitValue(key))))
+
+
+def compared(operand, *constants):
+    return built(nodes.Compare, operand, making.of(["=", "!=", ">="]), built(nodes.Literal, making.of(constants)))
+
+
+# Each audience refers to the one before it and to nothing else, the first to a trait that refers to the other one.
+LADDER = {
+    "traits": {"computed": beside("other"), "other": making.scalars},
+    "audiences": {
+        "first": compared(just(nodes.TraitValue("computed")), 0, 1),
+        "second": compared(where(compared(just(nodes.TraitValue("first")), "true", "false")), 0, 1),
+    },
+}
+
+
+@budget
+@given(seed=drawing.seeds)
+def test_what_builds_on_each_other_agrees(seed):
+    chance = Random(seed)
+    made = {kind: {key: maker(chance) for key, maker in makers.items()} for kind, makers in LADDER.items()}
+    space = make_space(chance, making.audiences) | made
+    assert engine_members(space) == oracle.members(space, AS_OF), space
 
 
 def refused(maker, keys):
@@ -319,6 +399,7 @@ def engine_members(space):
         defined,
         pl.DataFrame(list(space["profiles"].items()), profiles, orient="row"),
         traits.newest(drawing.custom_frame(space["custom"]), AS_OF),
+        include_anonymous=space["include_anonymous"],
     )
     return {key: found.filter(audience=key)["profile"].to_list() for key in space["audiences"]}
 
