@@ -20,21 +20,29 @@ KEEP = "; if it is sent, write it below `keep_context` and replay"
 
 def told(space: OpenSpace, run: Run, query: Query) -> list[str]:
     """A sentence for each trait, event and field that the query reads and that is nowhere."""
-    return [*_traits(space, run, query), *_events(run, query)]
+    return [*_traits(space, query, _known(space, run, [query])), *_events(run, query)]
 
 
 def in_definitions(space: OpenSpace, run: Run) -> list[str]:
     """A sentence for each trait that a definition reads and that nobody has; `space` has the traits of families."""
+    known = _known(space, run, [each.query for each in space.definition.computed])
     return [
         f"'{each.key}': {sentence}"
         for each in space.definition.computed
-        for sentence in _traits(space, run, each.query)
+        for sentence in _traits(space, each.query, known)
     ]
 
 
-def _traits(space: OpenSpace, run: Run, query: Query) -> Iterator[str]:
-    custom = runs.table(space.lake, run.run_id, "custom_traits").select(pl.col("name").unique()).collect()
-    known = {each.key for each in space.definition.computed} | set(custom.get_column("name"))
+def _known(space: OpenSpace, run: Run, queries: Iterable[Query]) -> set[str]:
+    """The traits that there are; custom ones are looked for only where the queries read others than are defined."""
+    defined = {each.key for each in space.definition.computed}
+    if not any(references(each) - defined for each in queries):
+        return defined
+    custom = runs.table(space.lake, run.run_id, "custom_traits").select(pl.col("name").unique())
+    return defined | set(custom.collect(engine="streaming").get_column("name"))
+
+
+def _traits(space: OpenSpace, query: Query, known: set[str]) -> Iterator[str]:
     families = {each.key for each in space.definition.families}
     for key in sorted(references(query)):
         if key in families:
