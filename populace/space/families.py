@@ -7,14 +7,14 @@ from datetime import datetime
 import polars as pl
 
 from populace import traits
-from populace.definitions import NOWHERE, Trait
+from populace.definitions import Trait
 from populace.errors import DefinitionError
 from populace.lake import runs
 from populace.nodes import references
 from populace.space import people
 from populace.space.opening import OpenSpace
 from populace.space.people import People
-from populace.space.schemas import RUN
+from populace.space.schemas import RUN, empty
 
 TABLE = "families"
 
@@ -38,6 +38,8 @@ def expand(
         its traits close a ring.
     """
     families = space.definition.families
+    if not families:
+        return space, empty(RUN[TABLE])
     named = [traits.naming(each) for each in families]
     seen = traits.seen(people.streams(space, entries, people.placed(population), named, as_of), families, as_of)
     made = traits.expanded(families, seen, {each.key for each in space.definition.computed})
@@ -69,7 +71,7 @@ def _check_rings(space: OpenSpace) -> None:
     try:
         traits.rounds(defined.values(), defined)
     except DefinitionError as cause:
-        place = space.definition.families[0].at if space.definition.families else NOWHERE
+        place = space.definition.families[0].at
         raise DefinitionError([f"{place}: by way of a family, {each}" for each in cause.problems]) from None
 
 
