@@ -194,3 +194,12 @@ def test_very_many_events_of_one_person_are_paired_by_time():
     node = query.parse_trait("event('A').where(event('B').within(parent: 1 hour).count() = 4).count()")
     found = traits.reduce({"A": events(rows), "B": events(rows)}, [node], AS_OF)
     assert found.drop("profile").item() == 2_995
+
+
+def test_a55_funnels_nest_to_any_depth_at_the_cost_of_a_few():
+    # Every event follows every earlier one: twelve levels of pairs of pairs would be more than there is memory for.
+    rows = "profile|timestamp\n" + "".join(f"1|d-{number / 100}\n" for number in range(60))
+    text = "event('A').within(parent: 1 day).count()"
+    for _ in range(11):
+        text = f"event('A').where({text} >= 1).within(parent: 1 day).count()"
+    assert trait_values(f"event('A').where({text} >= 1).count()", rows, event="A") == {1: 48}
