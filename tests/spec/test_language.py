@@ -41,16 +41,7 @@ from populace.nodes import (
     Where,
     Within,
 )
-
-A, E = TraitValue("a"), Event("E")
-
-
-def trait(key, value):
-    return Compare(TraitValue(key), "=", Literal(value))
-
-
-def at_least_one(stream):
-    return Compare(Count(stream), ">=", Literal(1))
+from tests.spec.written import A, E, at_least_one, trait
 
 
 def stream(filters):

@@ -16,21 +16,10 @@ from populace.nodes import (
     Or,
     Property,
     Quantified,
-    TraitValue,
     Where,
     Within,
 )
-
-A, E = TraitValue("a"), Event("E")
-
-
-def trait(key, value):
-    return Compare(TraitValue(key), "=", Literal(value))
-
-
-def at_least_one(stream):
-    return Compare(Count(stream), ">=", Literal(1))
-
+from tests.spec.written import A, E, at_least_one, trait
 
 # --- rows inside rows --------------------------------------------------------------------------
 
