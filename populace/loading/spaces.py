@@ -18,7 +18,7 @@ from populace.errors import DefinitionError, UsageError
 from populace.loading import checks, identities, shapes
 from populace.loading.checks import meant
 from populace.loading.documents import Document, Keys, read, read_file
-from populace.nodes import Condition, Field, Query, Reducer
+from populace.nodes import Field, Query
 
 FILES = ("space", "sources", "identity", "traits", "audiences", "destinations")
 VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
@@ -166,17 +166,18 @@ class _Loader:
         if reducer is None or (shape.for_each and not of_each):
             return None
         if shape.expire:
-            reducer = self._expiring(key, reducer)
+            lacking = "expires_after() that may expire"
+            reducer = self._changed("traits", key, "expire", reducer, query.expiring, lacking)
         if isinstance(of_each, Field):
             most = shapes.MOST_OF_A_FAMILY if shape.most is None else shape.most
             return Family(key, of_each, reducer, most, shape.description, deliveries, at)
         return Trait(key, reducer, shape.description, deliveries, at)
 
-    def _expiring(self, key: str, reducer: Reducer) -> Reducer:
-        found = query.expiring(reducer)
-        if found == reducer:
-            problem = f"'{key}' has no expires_after() that may expire; leave `expire` out"
-            self.documents["traits"].report((key, "expire"), problem)
+    def _changed(self, name: str, key: str, option: str, node: Q, change: Callable[[Q], Q], lacking: str) -> Q:
+        """The query as an option rewrites it, which has to make a difference."""
+        found = change(node)
+        if found == node:
+            self.documents[name].report((key, option), f"'{key}' has no {lacking}; leave `{option}` out")
         return found
 
     def _audience(self, key: str, shape: shapes.AudienceShape) -> Audience | None:
@@ -186,15 +187,9 @@ class _Loader:
         if condition is None:
             return None
         if shape.wait_for_window:
-            condition = self._waiting(key, condition)
+            lacking = "event that follows another within a time"
+            condition = self._changed("audiences", key, "wait_for_window", condition, query.waiting, lacking)
         return Audience(key, condition, shape.name, shape.description, shape.include_anonymous, deliveries, at)
-
-    def _waiting(self, key: str, condition: Condition) -> Condition:
-        found = query.waiting(condition)
-        if found == condition:
-            problem = f"'{key}' has no event that follows another within a time; leave `wait_for_window` out"
-            self.documents["audiences"].report((key, "wait_for_window"), problem)
-        return found
 
     def _query(self, name: str, key: str, written_as: str, text: str, parse: Callable[[str], Q]) -> Q | None:
         try:

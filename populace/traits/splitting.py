@@ -13,7 +13,6 @@ from populace.nodes import Compare, Context, Field, Literal, Property, Reducer, 
 from populace.paths import has_elements
 from populace.query import fingerprint
 from populace.traits.adding import Adder
-from populace.traits.given import person
 from populace.traits.planning import Reducers, stream_of
 
 FEWEST = 8  # reducers, from which on a grouping of their own pays
@@ -74,7 +73,7 @@ def numbered(table: pl.LazyFrame, split: Split, row: Row) -> pl.LazyFrame:
     values = split.values
     place = row.form(split.of).replace_strict(values, range(len(values)), default=None, return_dtype=pl.UInt64)
     both = pl.col("profile").cast(pl.UInt64) * len(values) + place
-    return table.with_columns(person=pl.col(person(table)), profile=both).filter(pl.col("profile").is_not_null())
+    return table.with_columns(profile=both).filter(pl.col("profile").is_not_null())
 
 
 def whose(split: Split, rows: pl.DataFrame) -> pl.Series:
@@ -89,5 +88,4 @@ def spread(found: pl.DataFrame, split: Split) -> pl.DataFrame:
     keys = pl.Series([split.keys[value] + suffix for value in split.values])
     key = keys.gather(found.get_column("profile") % len(split.keys))
     apart = found.select(whose(split, found), name, key=key)
-    wide = apart.pivot(on="key", on_columns=keys, index="profile", values=name)
-    return wide.with_columns(pl.col(keys).cast(found.schema[name]))
+    return apart.pivot(on="key", on_columns=keys, index="profile", values=name)
