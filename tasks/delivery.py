@@ -18,13 +18,13 @@ import polars as pl
 
 from populace import sync
 from populace.definitions import Destination
-from populace.destinations import ADAPTERS, HTTP
-from populace.destinations.protocol import Origin, Settings, Verdict
+from populace.destinations import ADAPTERS
+from populace.destinations.protocol import Origin, Verdict
 from populace.errors import DestinationError, Refused, Transient, UsageError
 from populace.lake import runs
 from populace.lake.delivery import Ledger
 from populace.space import OpenSpace, families, standing
-from tasks import http, warehouse
+from tasks.senders import Sender, sender
 from tasks.sending import Pace
 from tasks.settings import Secret, resolve
 
@@ -115,7 +115,7 @@ def deliver(
         return _reported(ledger, {**header, **exchange.finish()})
     try:
         settings = resolve(node.options, environ, secret) if work.due.height else {}
-        exchange.run(lambda: _sender(node, settings, origin, pace, base))
+        exchange.run(lambda: sender(node, settings, origin, pace, base))
     except Refused as refusal:
         exchange.refuse(str(refusal))
     return _reported(ledger, {**header, **exchange.finish()})
@@ -150,9 +150,14 @@ def plan(space: OpenSpace, node: Destination, ledger: Ledger, origin: Origin, *,
     tables = [runs.table(space.lake, origin.run_id, name) for name in ("traits", "memberships", "external_ids")]
     definition = families.of_run(space, origin.run_id).definition
     desired = sync.desired(
-        node, definition.traits, definition.audiences, *tables, first_form=adapter.FORMS[0], acknowledged=acknowledged
+        node,
+        definition.traits,
+        definition.audiences,
+        *tables,
+        first_form=adapter.ABOUT.forms[0],
+        acknowledged=acknowledged,
     )
-    records = sync.difference(desired, acknowledged, origin.salt, compared=adapter.COMPARED)
+    records = sync.difference(desired, acknowledged, origin.salt, compared=adapter.ABOUT.compared)
     due, kept = sync.without_parked(records, letters)
     is_stale = was_cut_short or kept.height != letters.height
     return Work(acknowledged, desired, records, due, kept, is_stale)
@@ -218,14 +223,6 @@ def _or_empty(frame: pl.DataFrame | None, schema: pl.Schema) -> pl.DataFrame:
 # --- sending ----------------------------------------------------------------------------------------
 
 
-def _sender(
-    node: Destination, settings: Settings, origin: Origin, pace: Pace, base: Path
-) -> http.Sender | warehouse.Sender:
-    if node.kind in HTTP:
-        return http.Sender(HTTP[node.kind], settings, origin, pace)
-    return warehouse.Sender(settings, origin, pace, base)
-
-
 @dataclass(slots=True)
 class _Exchange:
     """One delivery under way: outcomes are collected, and written to the ledger as they come."""
@@ -242,14 +239,14 @@ class _Exchange:
     reason: str = ""
     is_suspicious: bool = False
 
-    def run(self, sender: Callable[[], http.Sender | warehouse.Sender]) -> None:
+    def run(self, opened: Callable[[], Sender]) -> None:
         """Send what is due. Nothing is opened or written where nothing is."""
         if not self.work.due.height:
             return
         if self.work.is_stale:
             self.ledger.fold(self.work.acknowledged, self.work.letters)
         self.ledger.begin(self.work.due)
-        with sender() as open_sender:
+        with opened() as open_sender:
             for frame in _outcomes(open_sender, self.work.due):
                 self._settle(frame)
             stopped = open_sender.courier.stopped
@@ -291,7 +288,7 @@ class _Exchange:
         self.frames_kept, self.kept, self.at = len(self.settled), self.done, time.monotonic()
 
 
-def _outcomes(sender: http.Sender | warehouse.Sender, records: pl.DataFrame) -> Iterator[pl.DataFrame]:
+def _outcomes(sender: Sender, records: pl.DataFrame) -> Iterator[pl.DataFrame]:
     """The records with their outcomes, exchange by exchange."""
     for chunk in records.iter_slices(CHUNK):
         for positions, verdicts in sender.send(chunk):

@@ -14,7 +14,17 @@ from typing import Self
 import httpx
 import polars as pl
 
-from populace.destinations.protocol import Answer, HttpAdapter, Origin, Response, Settings, Update, Verdict, packed
+from populace.destinations.protocol import (
+    Answer,
+    HttpAdapter,
+    Origin,
+    Request,
+    Response,
+    Settings,
+    Update,
+    Verdict,
+    packed,
+)
 from tasks.sending import Courier, Pace, Patience
 
 LONGEST_REPLY = 1_000_000  # bytes; what comes after is not read
@@ -45,7 +55,7 @@ class Sender:
     def send(self, records: pl.DataFrame) -> Iterator[tuple[list[int], list[Verdict]]]:
         """Positions of records and what became of each, after every exchange; each record once."""
         limits = self.adapter.limits(self.settings)
-        updates = list(self.adapter.updates(records.rows(named=True), self.origin))
+        updates = list(self.adapter.updates(records.rows(named=True), self.origin, self.settings))
         too_large = Verdict("too_large", f"more than {limits.update_bytes} bytes")
         huge = [each for each in updates if len(each.body) > limits.update_bytes]
         if huge:
@@ -55,19 +65,30 @@ class Sender:
             yield spread(batch, self.courier.settle(batch))
 
     def _attempt(self, updates: Sequence[Update]) -> Answer:
-        """One request and what it came to; exceptions of the network become verdicts."""
-        request = self.adapter.request(updates, self.settings)
-        headers = self.adapter.signed(request, self.settings, int(time.time()))
+        """One conversation and what it came to; exceptions of the network become verdicts."""
+        exchange = self.adapter.exchange(updates, self.settings, int(time.time()))
+        request = next(exchange)
+        while True:
+            response = self._response(request)
+            if isinstance(response, Verdict):
+                return response
+            try:
+                request = exchange.send(response)
+            except StopIteration as end:
+                return _paced(end.value, response)
+
+    def _response(self, request: Request) -> Response | Verdict:
         try:
-            with self.client.stream(request.method, request.url, headers=headers, content=request.body) as reply:
-                response = Response(reply.status_code, reply.headers, _read(reply))
+            with self.client.stream(
+                request.method, request.url, headers=request.headers, content=request.body
+            ) as reply:
+                return Response(reply.status_code, reply.headers, _read(reply))
         except WRONG_ADDRESS:
             return Verdict("refused", "the address cannot be used; it must start with https:// or http://")
         except UNSENT as error:
             return _unreachable(error)
         except httpx.HTTPError as error:
             return Verdict("unknown", f"sent, and no answer came ({type(error).__name__})", in_doubt=True)
-        return _paced(self.adapter.answer(response, len(updates)), response)
 
 
 def spread(updates: Sequence[Update], verdicts: Sequence[Verdict]) -> tuple[list[int], list[Verdict]]:

@@ -20,9 +20,10 @@ def problems(kind: str, settings: dict[str, str]) -> list[str]:
     if kind not in ADAPTERS:
         return [f"no kind {kind!r}; known are {', '.join(sorted(ADAPTERS))}"]
     adapter = ADAPTERS[kind]
-    missing = [name for name in adapter.REQUIRED if not settings.get(name)]
-    unknown = sorted(set(settings) - {*adapter.REQUIRED, *adapter.OPTIONAL})
-    known = ", ".join((*adapter.REQUIRED, *adapter.OPTIONAL))
+    names = (*adapter.ABOUT.required, *adapter.ABOUT.optional)
+    missing = [name for name in adapter.ABOUT.required if not settings.get(name)]
+    unknown = sorted(set(settings) - set(names))
+    known = ", ".join(names)
     found = [f"{kind} needs {name!r}" for name in missing]
     found += [f"{kind} has no setting {name!r}; known are {known}" for name in unknown]
     return found if missing else [*found, *adapter.problems(settings)]

@@ -1,15 +1,14 @@
 """What an adapter is: a pure description of one vendor's wire, read by one sender.
 
-An adapter is a module. It says which forms it has and which settings it needs, turns records
-into updates and updates into requests, and reads answers. It never sleeps, retries, opens a
-connection, looks at the clock or reads the environment; `tasks/` does that for all of them.
+An adapter is a module with an `ABOUT`. It turns records into updates, and has a conversation about a batch of
+them: it yields requests, is handed their responses, and ends with what became of each update. It never
+sleeps, retries, opens a connection, looks at the clock or reads the environment; `tasks/` does that for all.
 
-    records --updates()--> updates --packed()--> requests --signed()--> the wire
-    outcomes <---------------------answer()----------------------------- response
+    records --updates()--> updates --packed()--> batches --exchange()--> requests and responses --> outcomes
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 # The outcomes of destinations.md 15.2. `populace.sync` says what each one does to the ledger.
@@ -20,13 +19,44 @@ Outcome = Literal[
 Settings = Mapping[str, str]
 Record = Mapping[str, Any]  # one row of `sync.difference`: action, message_id, kind, key, form, profile_id, …
 
+PEOPLE = ("user_id", "email")  # how most tools know a person: by the first of these that there is
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What the loader and the sender need to know of a kind of destination.
+
+    Parameters
+    ----------
+    forms
+        What can be sent; the first is meant where a definition names none.
+    required, optional
+        The names of its settings.
+    secret
+        Settings that never appear in a log, an error or a report.
+    identifies
+        The types of external id that it can address people by, in order of preference; empty: any type.
+    grain
+        What a record is about: a 'person', or an 'audience' or trait as a whole, for tools that are told numbers.
+    compared
+        The columns of a record whose change is sent.
+    """
+
+    forms: tuple[str, ...] = ("property",)
+    required: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+    secret: frozenset[str] = frozenset()
+    identifies: tuple[str, ...] = PEOPLE
+    grain: Literal["person", "audience"] = "person"
+    compared: tuple[str, ...] = ("value",)
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
     """What a delivery comes from.
 
     `as_of` is the instant the run describes, in ISO 8601; `generation` counts resyncs, so that a
-    resync of one run is not taken for a repetition.
+    resync of one run is not taken for a repetition. `names` are those that people gave audiences, by key.
     """
 
     space: str
@@ -34,6 +64,7 @@ class Origin:
     run_id: str
     as_of: str
     generation: int = 0
+    names: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def salt(self) -> str:
@@ -44,23 +75,42 @@ class Origin:
 class Update:
     """The smallest thing a vendor accepts or refuses: one element of a request.
 
-    `records` are positions in the records handed over: one, or several where the adapter coalesces
-    what concerns one person. Only updates of one `group` (an endpoint, a list) share a request.
+    Parameters
+    ----------
+    records
+        Positions in the records handed over: one, or several where the adapter coalesces what concerns one person.
+    body
+        As it stands in the request.
+    group
+        An endpoint, or a list and what is done to it: only updates of one group share a request.
+    stage
+        What is of a later stage is sent when all of the earlier ones is settled: people before the lists they join.
+        Only the first stage may have several requests under way, so a list never has.
+    once
+        The vendor would take a repetition for something new. Where no answer comes it is not sent again.
     """
 
     records: tuple[int, ...]
     body: bytes
     group: str = ""
+    stage: int = 0
+    once: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One HTTP request, complete but for what depends on the time it is sent."""
+    """One HTTP request.
+
+    `endpoint` says whose pace it counts for (`Limits.rates`); `after` how many seconds to wait before, for an answer
+    that takes its time.
+    """
 
     method: str
     url: str
     headers: Mapping[str, str]
     body: bytes
+    endpoint: str = ""
+    after: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,49 +136,56 @@ class Verdict:
         Seconds the vendor asks us to wait; None where it does not say.
     in_doubt
         It may have been taken all the same: a server that answered 500 may have stored what it read.
+    attempts
+        How often it was sent within this run.
+    sent, reply
+        What was sent and answered, of what can never succeed: personal data, for the letters in the lake alone.
     """
 
     outcome: Outcome
     reason: str = ""
     after: float | None = None
     in_doubt: bool = False
+    attempts: int = 0
+    sent: str = ""
+    reply: str = ""
 
 
 # One verdict for the request as a whole, or one for each of its updates in their order.
 Answer = Verdict | list[Verdict]
+Exchange = Generator[Request, Response, Answer]
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What fits into one request; bytes are those of the encoded body."""
+    """What a vendor takes, and how fast.
+
+    Parameters
+    ----------
+    updates, request_bytes, update_bytes
+        What fits into one request; bytes are those of the encoded body.
+    rates
+        Requests a second by endpoint; '' stands for those that are not named. Without a rate there is no limit.
+    lanes
+        How many requests may be under way, each for other people.
+    timeout
+        Seconds that each step of a request may take: connecting, sending, waiting for bytes.
+    """
 
     updates: int
     request_bytes: int
     update_bytes: int
+    rates: Mapping[str, float] = field(default_factory=dict)
+    lanes: int = 1
+    timeout: float = 10.0
 
 
 class Adapter(Protocol):
     """What the loader asks of every kind of destination."""
 
     @property
-    def FORMS(self) -> tuple[str, ...]:
-        """What can be sent; the first form is meant where a definition names none."""
-
-    @property
-    def REQUIRED(self) -> tuple[str, ...]:
-        """Settings that must be there."""
-
-    @property
-    def OPTIONAL(self) -> tuple[str, ...]:
-        """Settings that may be."""
-
-    @property
-    def SECRET(self) -> frozenset[str]:
-        """Settings that never appear in a log, an error or a report."""
-
-    @property
-    def COMPARED(self) -> tuple[str, ...]:
-        """The columns of a record whose change is sent."""
+    def ABOUT(self) -> About:
+        """Its forms, settings and identifiers."""
 
     def account(self, settings: Settings) -> str:
         """Which account the settings reach, as written and without secrets: two spaces must differ."""
@@ -141,19 +198,13 @@ class HttpAdapter(Adapter, Protocol):
     """A destination behind HTTP."""
 
     def limits(self, settings: Settings) -> Limits:
-        """How updates are packed into requests."""
+        """How updates are packed into requests, and how many of those a second."""
 
-    def updates(self, records: Sequence[Record], origin: Origin) -> Iterator[Update]:
-        """What to say about each person; every record is in exactly one update."""
+    def updates(self, records: Sequence[Record], origin: Origin, settings: Settings) -> Iterator[Update]:
+        """What to say about each person, whose records stand together; every record is in exactly one update."""
 
-    def request(self, updates: Sequence[Update], settings: Settings) -> Request:
-        """One request for updates of one group; also used for the halves of a refused one."""
-
-    def signed(self, request: Request, settings: Settings, at: int) -> dict[str, str]:
-        """The headers to send at this second of Unix time: those of the request and the signatures."""
-
-    def answer(self, response: Response, count: int) -> Answer:
-        """What became of the `count` updates of a request."""
+    def exchange(self, updates: Sequence[Update], settings: Settings, at: int) -> Exchange:
+        """The conversation about updates of one group, at this second of Unix time; also about halves of a batch."""
 
 
 def packed(updates: Iterable[Update], limits: Limits) -> Iterator[list[Update]]:

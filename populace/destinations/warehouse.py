@@ -26,13 +26,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from populace.destinations.protocol import Outcome, Record, Settings
+from populace.destinations.protocol import About, Outcome, Record, Settings
 
-FORMS = ("property",)
-REQUIRED = ("url",)
-OPTIONAL = ()
-SECRET = frozenset({"url"})  # it holds the password
-COMPARED = ("value", "profile_id")
+ABOUT = About(
+    required=("url",),
+    secret=frozenset({"url"}),  # it holds the password
+    identifies=(),
+    compared=("value", "profile_id"),
+)
 
 POSTGRESQL = "postgresql"
 SQLITE = "sqlite"

@@ -24,7 +24,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from populace.destinations.protocol import (
+    About,
     Answer,
+    Exchange,
     Limits,
     Origin,
     Record,
@@ -36,11 +38,12 @@ from populace.destinations.protocol import (
     by_status,
 )
 
-FORMS = ("property",)
-REQUIRED = ("url", "secret")
-OPTIONAL = ("batch_size", "signature")
-SECRET = frozenset({"secret", "url"})  # addresses of webhooks often hold a token
-COMPARED = ("value",)
+ABOUT = About(
+    required=("url", "secret"),
+    optional=("batch_size", "signature"),
+    secret=frozenset({"secret", "url"}),  # addresses of webhooks often hold a token
+    identifies=(),
+)
 
 BATCH = 1_000
 GREATEST_BATCH = 4_000  # Segment's, destinations.md 11
@@ -71,7 +74,7 @@ def limits(settings: Settings) -> Limits:
     return Limits(int(settings.get("batch_size", BATCH)), REQUEST_BYTES, UPDATE_BYTES)
 
 
-def updates(records: Sequence[Record], origin: Origin) -> Iterator[Update]:
+def updates(records: Sequence[Record], origin: Origin, settings: Settings) -> Iterator[Update]:
     for position, record in enumerate(records):
         yield Update((position,), _encoded(identify(record, origin)))
 
@@ -118,18 +121,19 @@ def _encoded(body: dict[str, Any]) -> bytes:
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def request(updates: Sequence[Update], settings: Settings) -> Request:
+def exchange(updates: Sequence[Update], settings: Settings, at: int) -> Exchange:
     body = b"[" + b",".join(each.body for each in updates) + b"]"
-    first = updates[0].body if settings.get("signature") == "first" else body
+    response = yield Request("POST", settings["url"], headers(body, updates[0].body, settings, at), body)
+    return answer(response, len(updates))
+
+
+def headers(body: bytes, first: bytes, settings: Settings, at: int) -> dict[str, str]:
+    """The signatures of these bytes at this second of Unix time."""
     secret = settings["secret"].encode()
-    headers = {**HEADERS, "X-Signature": hmac.new(secret, first, hashlib.sha1).hexdigest()}
-    return Request("POST", settings["url"], headers, body)
-
-
-def signed(request: Request, settings: Settings, at: int) -> dict[str, str]:
-    stamped = f"{at}.".encode() + request.body
-    code = hmac.new(settings["secret"].encode(), stamped, hashlib.sha256).hexdigest()
-    return {**request.headers, "X-Signature-256": f"t={at},v1={code}"}
+    covered = first if settings.get("signature") == "first" else body
+    sound = hmac.new(secret, f"{at}.".encode() + body, hashlib.sha256).hexdigest()
+    compatible = hmac.new(secret, covered, hashlib.sha1).hexdigest()
+    return {**HEADERS, "X-Signature": compatible, "X-Signature-256": f"t={at},v1={sound}"}
 
 
 def answer(response: Response, count: int) -> Answer:

@@ -226,7 +226,7 @@ class _Loader:
     def _check_form(self, name: str, place: Keys, destination: str, form: str | None) -> None:
         data = self.documents["destinations"].data[destination]
         kind = data.get("kind") if isinstance(data, dict) else None
-        forms = adapters.ADAPTERS[kind].FORMS if isinstance(kind, str) and kind in adapters.ADAPTERS else ()
+        forms = adapters.ADAPTERS[kind].ABOUT.forms if isinstance(kind, str) and kind in adapters.ADAPTERS else ()
         if form and forms and form not in forms:
             self.documents[name].report(place, f"'{destination}' has no form '{form}'; it takes {', '.join(forms)}")
 

@@ -347,7 +347,7 @@ def test_i14_patterns_may_use_the_classes_of_re2(load):
 
 
 def test_a_destination_is_named_alone_or_with_its_form(load):
-    form = ADAPTERS["webhook"].FORMS[0]
+    form = ADAPTERS["webhook"].ABOUT.forms[0]
     files = {
         "dev/destinations.yaml": f"{WAREHOUSE}hook: {HOOK}\n",
         "dev/audiences.yaml": f'a: {{query: "{SOME}", destinations: [warehouse, {{hook: {form}}}]}}\n',
