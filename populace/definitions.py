@@ -160,11 +160,39 @@ class Audience:
 
 
 @dataclass(frozen=True, slots=True)
+class Bounds:
+    """How fast and how patiently a destination is sent to; None leaves it to what its adapter says.
+
+    `patience` is the time that failures may cost in one sync; what is left then waits for the next.
+    """
+
+    requests_per_second: float | None = None
+    records_per_request: int | None = None
+    timeout: timedelta | None = None
+    patience: timedelta | None = None
+
+
+Strategy = OneOfThese["first", "last", "all"]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """By which external ids people are told to a destination: (type, which of several values), in order of preference.
+
+    A person goes by the first type that they have, or, with `is_each`, by every one of them (D-43).
+    """
+
+    types: tuple[tuple[str, Strategy], ...] = ()
+    is_each: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Destination:
     """A tool that is kept equal to the computed state.
 
     `settings` are the keys its adapter asks for, as written: `${NAME}` is resolved when it is used. Up to `brake` of an
-    audience may be removed at once without somebody's confirming it: 1 is all of it.
+    audience may be removed at once without somebody's confirming it: 1 is all of it. `identifiers` is None where it is
+    left to the adapter. What was acknowledged longer than `reassert_every` ago is sent again.
     """
 
     name: str
@@ -173,6 +201,9 @@ class Destination:
     enabled: bool = True
     brake: float = 0.5
     at: Place = field(default=NOWHERE, compare=False)
+    identifiers: Known | None = None
+    bounds: Bounds = Bounds()
+    reassert_every: timedelta | None = None
 
     @property
     def options(self) -> dict[str, str]:
