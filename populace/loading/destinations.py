@@ -64,7 +64,7 @@ class Making:
     def destination(self, key: str, shape: shapes.DestinationShape) -> Destination | None:
         """One entry; None where its adapter cannot do with it."""
         about = adapters.ADAPTERS[shape.kind].ABOUT if shape.kind in adapters.ADAPTERS else About(identifies=())
-        settings = self._settings(key, shape, {*about.required, *about.optional})
+        settings = self._settings(key, shape, about)
         problems = adapters.problems(shape.kind, settings)
         for problem in problems:
             self.document.report((key,), f"'{key}': {problem}")
@@ -85,11 +85,12 @@ class Making:
             reassert_every=shapes.length(shape.reassert_every) if shape.reassert_every else None,
         )
 
-    def _settings(self, key: str, shape: shapes.DestinationShape, names: set[str]) -> dict[str, str]:
-        """The settings as texts; what stands empty is left out, as if it were not there."""
+    def _settings(self, key: str, shape: shapes.DestinationShape, about: About) -> dict[str, str]:
+        """The settings as texts."""
         found = {}
         for name, value in (shape.model_extra or {}).items():
-            close = [] if name in names else get_close_matches(name, COMMON, n=1)
+            is_known = name in (*about.required, *about.optional)
+            close = [] if is_known else get_close_matches(name, COMMON, n=1)
             if name in shapes.LATER:
                 self.document.report((key, name), f"'{name}' is not available in this version; leave it out")
             elif close:
@@ -98,6 +99,9 @@ class Making:
                 self.document.report((key, name), f"'{key}.{name}': text was expected, in quotes if need be")
             elif value is not None:
                 found[name] = str(value).lower() if isinstance(value, bool) else str(value)
+            elif name not in about.required:  # else it is told as missing
+                problem = f"'{key}.{name}' is empty; leave it out, or quote it if it begins with #"
+                self.document.report((key, name), problem)
         return found
 
     def _truth(self, key: str, written: bool | str) -> bool:  # noqa: FBT001, as written in the file

@@ -8,6 +8,7 @@ import pytest
 from populace.definitions import Bounds, Known
 from populace.destinations import ADAPTERS
 from populace.destinations.protocol import PEOPLE, About
+from tests.definition_files import HOOK, prod
 
 KINDS = "identifiers:\n  user_id:\n  email:\n  anonymous_id:\n  app_id:\n  ios.idfa:\n  group_id:\n"
 
@@ -242,10 +243,11 @@ def test_a_setting_is_text_and_a_boolean_in_small_letters(load, crm, written, te
     assert found.options == {"flag": text}
 
 
-def test_a_setting_that_stands_empty_is_not_there(load, problems, crm):
-    assert load({"dev/destinations.yaml": "c: {kind: crm, flag: }\n"}).destinations[0].options == {}
-    assert problems({"dev/destinations.yaml": "w:\n  kind: warehouse\n  url:\n"}) == [
-        "destinations.yaml:1: 'w': warehouse needs 'url'"
+def test_a_setting_that_stands_empty_is_told(problems, crm):
+    text = "c:\n  kind: crm\n  flag: #growth\nw:\n  kind: warehouse\n  url:\n"
+    assert problems({"dev/destinations.yaml": text}) == [
+        "destinations.yaml:3: 'c.flag' is empty; leave it out, or quote it if it begins with #",
+        "destinations.yaml:4: 'w': warehouse needs 'url'",
     ]
 
 
@@ -253,4 +255,28 @@ def test_a_setting_that_stands_empty_is_not_there(load, problems, crm):
 def test_a_setting_of_several_parts_is_no_text(problems, crm, written):
     assert problems({"dev/destinations.yaml": f"c:\n  kind: crm\n  flag: {written}\n"}) == [
         "destinations.yaml:3: 'c.flag': text was expected, in quotes if need be"
+    ]
+
+
+# --- what is told of audiences as a whole -------------------------------------------------------------
+
+
+SLACK = "kind: slack, url: '${HOOK}'"
+
+
+def test_a_destination_that_is_told_of_audiences_names_nobody(problems):
+    text = f"s:\n  {{{SLACK}, identifiers: {{email: last}}}}\n"
+    assert problems({"dev/destinations.yaml": text}) == [
+        "destinations.yaml:2: slack is told of audiences as a whole, not of people; leave `identifiers` out"
+    ]
+
+
+def test_spaces_may_post_to_one_channel_but_not_write_to_one_account(load, problems):
+    files = {"dev/destinations.yaml": f"a: {{{SLACK}}}\nb: {{{SLACK}}}\n", **prod(destinations=f"c: {{{SLACK}}}\n")}
+    assert [each.name for each in load(files).destinations] == ["a", "b"]
+    files = {"dev/destinations.yaml": f"a: {HOOK}\nb: {HOOK}\n", **prod(destinations=f"c: {HOOK}\n")}
+    assert problems(files) == [
+        "destinations.yaml:1: 'a' is the same account as 'c' of space 'prod'; give each its own",
+        "destinations.yaml:2: 'b' is the same account as 'a'; one would overwrite what the other writes",
+        "destinations.yaml:2: 'b' is the same account as 'c' of space 'prod'; give each its own",
     ]
