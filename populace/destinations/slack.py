@@ -46,7 +46,7 @@ LONGEST_NAME = 150
 BYTES = 32 * 1024
 A_SECOND = 1.0  # messages to one channel
 
-ESCAPED = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 WORD = re.compile(rb"[a-z_]{1,60}")
 
 # Faults of one message; the next may be good.
@@ -108,7 +108,7 @@ def updates(records: Sequence[Record], origin: Origin, settings: Settings) -> It
 
 def line(record: Record, counts: Mapping[str, Any], names: Mapping[str, str]) -> str:
     """An audience or trait and its size, such as `*Buyers* (`buyers`): 1,234 members, +120 −40`."""
-    name = " ".join(names.get(record["key"], "").split())[:LONGEST_NAME].translate(ESCAPED)
+    name = escaped(" ".join(names.get(record["key"], "").split())[:LONGEST_NAME])
     called = f"*{name}* (`{record['key']}`)" if name else f"`{record['key']}`"
     if record["kind"] == "trait":
         return f"{called}: {_counted(counts['profiles'], 'profile')}"
@@ -122,6 +122,11 @@ def text(lines: Sequence[str], as_of: str, space: str) -> str:
     if len(lines) == 1:
         return f"{lines[0]}, as of {moment}"
     return "\n".join([f"As of {moment}:", *(f"• {each}" for each in lines)])
+
+
+def escaped(text: str) -> str:
+    """Text that mentions nobody and links nothing."""
+    return text.translate(ESCAPES)
 
 
 def _counted(count: int, noun: str) -> str:
