@@ -1,6 +1,8 @@
 """`destinations.yaml`: by whom people are known, how fast they are told, and when all is said again."""
 
+import re
 from datetime import timedelta
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -10,6 +12,7 @@ from populace.destinations import ADAPTERS
 from populace.destinations.protocol import PEOPLE, About
 from tests.definition_files import HOOK, prod
 
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "definitions.md"
 KINDS = "identifiers:\n  user_id:\n  email:\n  anonymous_id:\n  app_id:\n  ios.idfa:\n  group_id:\n"
 
 
@@ -280,3 +283,15 @@ def test_spaces_may_post_to_one_channel_but_not_write_to_one_account(load, probl
         "destinations.yaml:2: 'b' is the same account as 'a'; one would overwrite what the other writes",
         "destinations.yaml:2: 'b' is the same account as 'c' of space 'prod'; give each its own",
     ]
+
+
+# --- what the documents show --------------------------------------------------------------------------
+
+
+def test_the_examples_of_the_documents_load(load):
+    shown = re.findall(r"```yaml\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
+    entries = "".join(each for each in shown if re.search(r"\bkind: \w", each))
+    found = {each.name: each for each in load({"dev/destinations.yaml": entries}).destinations}
+    assert {"warehouse", "webhook", "crm", "growth"} <= set(found)
+    assert found["crm"].identifiers == Known((("user_id", "all"), ("email", "last")), is_each=True)
+    assert found["growth"].options["channel"] == "#growth"
