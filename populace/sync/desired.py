@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from populace.definitions import Audience, Destination, Trait
+from populace.sync.alignment import NUMBER
 from populace.sync.states import WANTED, Computation
 
 Asked = dict[Computation, Trait | Audience]
@@ -15,8 +16,8 @@ Asked = dict[Computation, Trait | Audience]
 class Wanted:
     """What a destination should hold of one computation.
 
-    `rows` has (profile_id, id_type, id_value, value) for each identifier; `without` counts the values of people who
-    have no identifier that the destination takes: to be told, not sent (D-48).
+    `rows` has (profile_id, id_type, id_value, value) for each identifier, and may have its number; `without` counts the
+    values of people who have no identifier that the destination takes: to be told, not sent (D-48).
     """
 
     rows: pl.DataFrame
@@ -77,19 +78,21 @@ class Desired:
     def _audience(self, key: str) -> Wanted:
         of_it = self.memberships.filter(pl.col("audience") == key)
         members = of_it.select(pl.col("profile_id").cast(pl.String)).collect()
-        rows = self.people.join(members, on="profile_id", how="semi").with_columns(value=pl.lit("true"))
+        rows = self.people.join(members, on="profile_id", how="semi", maintain_order="left").with_columns(
+            value=pl.lit("true")
+        )
         return _wanted(rows, members.height)
 
     def _in_rows(self) -> pl.DataFrame:
         """The people who have traits, and in which row of the table: found once, so that no key needs a join."""
         if self._placed is None:
             rows = self.traits.select(pl.col("profile_id").cast(pl.String)).with_row_index("row").collect()
-            self._placed = rows.join(self.people, on="profile_id", maintain_order="left")
+            self._placed = self.people.join(rows, on="profile_id", maintain_order="left")
         return self._placed
 
 
 def _wanted(rows: pl.DataFrame, known: int) -> Wanted:
-    return Wanted(rows.select(list(WANTED)), known - rows.filter("is_first").height)
+    return Wanted(rows.select(*WANTED, NUMBER), known - rows.filter("is_first").height)
 
 
 def canonical(column: str, dtype: pl.DataType) -> pl.Expr:

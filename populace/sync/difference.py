@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from populace.sync.alignment import in_order, matched
 from populace.sync.desired import Wanted
 from populace.sync.states import COMPUTATION, IDENTIFIER, KEY, RECORDS, STATE, Computation
 
@@ -50,29 +51,22 @@ def changes(
         Records without message ids. 'set': new or changed. 'unset' and 'exit': a trait or membership that the ledger
         knows and that is desired no more, under the identifier it was sent with.
     """
-    fresh = held if since is None else held.filter(pl.col("at") >= since)
     # A null in `held`, of which nobody knows what the destination holds, equals nothing.
-    changed = wanted.rows.join(fresh, on=[*IDENTIFIER, *compared], how="anti")
-    gone = _gone(wanted.rows, held, changed)
+    value = pl.col("value") if since is None else pl.when(pl.col("at") >= since).then("value").alias("value")
+    rows, held = in_order(wanted.rows), in_order(held).with_columns(value)
+    is_same, is_wanted = matched(rows, held, compared)
+    changed, gone = rows.filter(pl.Series(~is_same)), held.filter(pl.Series(~is_wanted))
     at_zero = _at_zero(gone, zeros)
     gone = gone.join(at_zero, on=IDENTIFIER, how="anti")
     is_audience = computation.kind == "audience"
     parts = [
         _acted(changed, "set"),
-        _acted(at_zero.join(fresh, on=[*IDENTIFIER, *compared], how="anti"), "set"),
+        _acted(at_zero.join(held, on=[*IDENTIFIER, *compared], how="anti"), "set"),
         _acted(gone.with_columns(value=pl.lit("false" if is_audience else None)), "exit" if is_audience else "unset"),
     ]
     named = {name: pl.lit(value) for name, value in zip(COMPUTATION, computation, strict=True)}
     records = pl.concat(parts).with_columns(**named).select("action", *STATE)
     return Changes(records, wanted.rows.height + wanted.without + at_zero.height, wanted.without)
-
-
-def _gone(wanted: pl.DataFrame, held: pl.DataFrame, changed: pl.DataFrame) -> pl.DataFrame:
-    """What is held and desired no more. Where the numbers say that there is none, nobody is looked for."""
-    updated = held.join(changed, on=IDENTIFIER, how="semi").height
-    if wanted.height - changed.height + updated == held.height:
-        return held.clear()
-    return held.join(wanted, on=IDENTIFIER, how="anti")
 
 
 def _at_zero(gone: pl.DataFrame, people: pl.DataFrame | None) -> pl.DataFrame:

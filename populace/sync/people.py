@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from populace.definitions import Destination, Known
+from populace.sync.alignment import in_order
 
 ADDED = ("added_at", "message_id")
 
@@ -41,8 +42,9 @@ def identified(external_ids: pl.LazyFrame, by: Known) -> pl.DataFrame:
     if not by.is_each:
         rest = rest.filter(pl.col("rank") == pl.col("rank").min().over("profile_id"))
     chosen = [_chosen(rest.filter(pl.col("id_type") == each), strategy) for each, strategy in by.types]
-    together = pl.concat([alone, *chosen]).select("profile_id", "id_type", "id_value")
-    return together.with_columns(is_first=pl.col("profile_id").is_first_distinct())
+    told = ("profile_id", "id_type", "id_value")
+    several_of_them = pl.concat(chosen).select(told).with_columns(is_first=pl.col("profile_id").is_first_distinct())
+    return in_order(pl.concat([alone.select(*told, is_first=True), several_of_them]))
 
 
 def _chosen(rows: pl.DataFrame, strategy: str) -> pl.DataFrame:

@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from populace.sync.alignment import in_order, merged
 from populace.sync.states import (
     ADVANCING,
     HELD,
@@ -35,13 +36,15 @@ def acknowledge(held: pl.DataFrame, settled: pl.DataFrame, at: datetime) -> pl.D
     has a null value from then on: the next difference then sends whatever is desired, a removal included, instead of
     trusting a value that may have been overwritten. Doing it twice is doing it once.
     """
+    if settled.is_empty():
+        return held
     touched = settled.filter(IS_DONE | pl.col("in_doubt")).unique(IDENTIFIER, keep="last", maintain_order=True)
-    kept = held.join(touched, on=IDENTIFIER, how="anti", maintain_order="left")
+    kept = in_order(held).join(touched, on=IDENTIFIER, how="anti", maintain_order="left")
     is_known = touched.filter(IS_DONE, pl.col("action") == "set").with_columns(at=pl.lit(at, HELD["at"]))
     in_doubt = touched.filter(~IS_DONE).with_columns(
         pl.lit(None, pl.String).alias("value"), at=pl.lit(None, HELD["at"])
     )
-    return pl.concat([kept, is_known.select(list(HELD)), in_doubt.select(list(HELD))])
+    return merged(kept, pl.concat([is_known.select(list(HELD)), in_doubt.select(list(HELD))]))
 
 
 def under_way(sending: pl.DataFrame, settled: pl.DataFrame) -> pl.DataFrame:

@@ -69,7 +69,7 @@ def desired(
     for computation in sync.asked(CRM, [*traits, *audiences], "property"):
         wanted = found.of(computation)
         nobody = pl.DataFrame([(None,) * 4] * wanted.without, schema=sync.WANTED, orient="row")
-        parts.append(stated(computation, pl.concat([wanted.rows, nobody])))
+        parts.append(stated(computation, pl.concat([wanted.rows.select(list(sync.WANTED)), nobody])))
     return pl.concat(parts)
 
 
