@@ -207,6 +207,11 @@ class HttpAdapter(Adapter, Protocol):
         """The conversation about updates of one group, at this second of Unix time; also about halves of a batch."""
 
 
+def in_order(updates: Iterable[Update]) -> list[Update]:
+    """Updates as they are sent: stage by stage, and what may share a request together."""
+    return sorted(updates, key=lambda each: (each.stage, each.group))
+
+
 def packed(updates: Iterable[Update], limits: Limits) -> Iterator[list[Update]]:
     """Updates in batches that fit into one request each, in their order, by count and bytes.
 
