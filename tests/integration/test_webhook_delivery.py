@@ -18,12 +18,12 @@ from populace.space import OpenSpace
 from tasks.delivery import deliver, failure
 from tasks.sending import Pace
 from tests.deliveries import QUICK, ledger, open_space, outcomes, publish, send
-from tests.receivers import SECRET, Receiver, serve
+from tests.simulators.webhook import SECRET, Receiver, receiving
 
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    with serve() as found:
+    with receiving() as found:
         yield found
 
 
