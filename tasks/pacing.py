@@ -5,7 +5,7 @@ pace. So buckets are kept here for as long as the process lives.
 
 A request costs one token, and a token costs the time that its sender's rate says. What is said holds in every stretch
 of a second or more: tokens are made at `EVENNESS` of the rate, and what a machine that slept too long may catch up is
-less than what that leaves. After a 429 an endpoint is used at half the pace, and recovers within about `RECOVERY`
+less than that leaves. After a 429 an endpoint is used at half the pace, and recovers within about `RECOVERY`
 seconds of success.
 """
 
@@ -14,8 +14,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-EVENNESS = 0.95  # of the rate, on average
-CATCHING_UP = 0.05  # seconds; (1 s + this) at the even pace is less than one second's worth of the rate
+EVENNESS = 0.93  # of the rate, on average
+CATCHING_UP = 0.03  # seconds; a second and this, at the even pace, leave 40 ms for what networks hold up and let go
 RECOVERY = 60.0
 SLOWEST = 1 / 16
 

@@ -231,6 +231,17 @@ def packed(updates: Iterable[Update], limits: Limits) -> Iterator[list[Update]]:
         yield batch
 
 
+def address(settings: Settings, name: str) -> list[str]:
+    """What is wrong with the setting that holds an address, where it is set, and with `allow_private`."""
+    found = []
+    if not settings.get(name, "https://").startswith(("http://", "https://", "${")):
+        found.append(f"{name!r} must start with https:// or http://")
+    allowed = settings.get("allow_private", "true")
+    if allowed not in {"true", "false"} and not allowed.startswith("${"):
+        found.append("'allow_private' must be true or false")
+    return found
+
+
 # --- what HTTP statuses mean, unless a vendor says otherwise ----------------------------------------
 
 # Faults of the endpoint or of our access to it, not of a record: nothing more is sent until a person acts.
