@@ -135,7 +135,7 @@ class Redaction:
     def _segment(self, text: str) -> str:
         if found := self.known.get(text.casefold()):
             return found
-        return text if PLAIN_SEGMENT.fullmatch(text) else "<id>"
+        return text if PLAIN_SEGMENT.fullmatch(text) or text in self.secrets.values() else "<id>"
 
     def _form(self, text: str) -> str:
         """A form whose fields are shown like the leaves of JSON; other text only by its length."""
