@@ -164,6 +164,8 @@ class Limits:
     ----------
     updates, request_bytes, update_bytes
         What fits into one request; bytes are those of the encoded body.
+    envelope
+        Bytes of a request's body around its updates and the commas between them.
     rates
         Requests a second by endpoint; '' stands for those that are not named. Without a rate there is no limit.
     lanes
@@ -178,6 +180,7 @@ class Limits:
     rates: Mapping[str, float] = field(default_factory=dict)
     lanes: int = 1
     timeout: float = 10.0
+    envelope: int = 2
 
 
 class Adapter(Protocol):
@@ -221,7 +224,7 @@ def packed(updates: Iterable[Update], limits: Limits) -> Iterator[list[Update]]:
     size = 0
     for update in updates:
         weight = len(update.body) + 1  # and the comma behind it
-        is_full = len(batch) == limits.updates or size + weight + 2 > limits.request_bytes
+        is_full = len(batch) == limits.updates or size + weight > limits.request_bytes - limits.envelope + 1
         if batch and (is_full or update.group != batch[0].group):
             yield batch
             batch, size = [], 0

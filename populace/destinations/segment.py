@@ -66,7 +66,7 @@ def problems(settings: Settings) -> list[str]:
 
 def limits(settings: Settings) -> Limits:
     around = len(OPENING) + len(CLOSING)
-    return Limits(BATCH, REQUEST_BYTES - around, calls.CALL_BYTES, rates={"": RATE}, lanes=LANES)
+    return Limits(BATCH, REQUEST_BYTES, calls.CALL_BYTES, rates={"": RATE}, lanes=LANES, envelope=around)
 
 
 def updates(records: Sequence[Record], origin: Origin, settings: Settings) -> Iterator[Update]:
