@@ -225,7 +225,7 @@ def packed(updates: Iterable[Update], limits: Limits) -> Iterator[list[Update]]:
     for update in updates:
         weight = len(update.body) + 1  # and the comma behind it
         is_full = len(batch) == limits.updates or size + weight > limits.request_bytes - limits.envelope + 1
-        if batch and (is_full or update.group != batch[0].group):
+        if batch and (is_full or (update.stage, update.group) != (batch[0].stage, batch[0].group)):
             yield batch
             batch, size = [], 0
         batch.append(update)
