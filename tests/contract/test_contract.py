@@ -9,11 +9,12 @@ import pytest
 
 from populace import destinations
 from populace.destinations.protocol import Outcome, Response
-from tests.contract.conversing import ADAPTERS, batches, conversation, settings, updates, verdicts
+from tests.contract.conversing import ADAPTERS, FIXTURES, batches, conversation, settings, updates, verdicts
 from tests.sent import record
 
 VALUES = ['"gold"', '"ünï ☃ \\" \\\\ </script>"', "10", "10.5", "-3e20", '["a", 1]', '{"a": {"b": null}}', "true", None]
 NAMES = ["anneliese", "bo@x.org", "ünï ☃", "a/b?c=d&e#f", "x" * 200, "1234567"]
+DOCUMENTED = FIXTURES.parent.parent / "docs" / "destinations.md"
 STATUSES = [*range(200, 207), 226, 300, 301, 302, 304, 307, *range(400, 432), 451, 499, *range(500, 512), 520, 599]
 BODIES = [b"", b"{}", b"[]", b"null", b"7", b'"x"', b"[1, 2", b"<html>no</html>", b"\xff\xfe", b'{"errors": 5}']
 BODIES += [
@@ -209,3 +210,11 @@ def _one_of_each_group(kind: str) -> list[list[Any]]:
     for batch in batches(kind, records(kind)):
         found.setdefault((batch[0].group.partition("/")[0], batch[0].once, batch[0].stage), batch)
     return list(found.values())
+
+
+@pytest.mark.parametrize("kind", sorted(destinations.HTTP))
+def test_every_setting_is_documented(kind: str):
+    _, _, section = DOCUMENTED.read_text().partition(f"\n## {kind.capitalize()}\n")
+    section = section.partition("\n## ")[0]
+    about = ADAPTERS[kind].ABOUT
+    assert [name for name in (*about.required, *about.optional) if f"| `{name}` |" not in section] == []
