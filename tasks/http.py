@@ -64,7 +64,7 @@ class Sender:
         self.limits = bounded(adapter.limits(settings), bounds)
         self.pace = pace.bounded(bounds)
         timeout = self.pace.timeout if bounds.timeout else min(self.limits.timeout, self.pace.timeout)
-        self.wire = Wire(timeout, allow_private=settings.get("allow_private", "true") != "false")
+        self.wire = Wire(timeout, allow_private=settings.get("allow_private", "true").lower() != "false")
         self.account = (kind, adapter.account(settings))
         self.rows: Sequence[Record] = ()
         secrets = redacting.secrets(settings, adapter.ABOUT.secret)

@@ -160,6 +160,14 @@ class Courier(Generic[Item]):
 
     def settle(self, items: Sequence[Item]) -> list[Verdict]:
         """One verdict for each item, none of them worth another try within this run."""
+        ahead: list[Verdict] = []
+        # An outage would swallow whole batches of what is sent only once: after a failure one goes ahead to see.
+        while len(items) > 1 and self.patience.failures and not self.stopped and self.is_once(items[0]):
+            ahead += self._settled(items[:1])
+            items = items[1:]
+        return ahead + self._settled(items)
+
+    def _settled(self, items: Sequence[Item]) -> list[Verdict]:
         verdicts = [Verdict("transient")] * len(items)
         pending = list(range(len(items)))
         while pending:

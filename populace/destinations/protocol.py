@@ -240,7 +240,7 @@ def address(settings: Settings, name: str) -> list[str]:
     if not settings.get(name, "https://").startswith(("http://", "https://", "${")):
         found.append(f"{name!r} must start with https:// or http://")
     allowed = settings.get("allow_private", "true")
-    if allowed not in {"true", "false"} and not allowed.startswith("${"):
+    if allowed.lower() not in {"true", "false"} and not allowed.startswith("${"):
         found.append("'allow_private' must be true or false")
     return found
 

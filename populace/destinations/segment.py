@@ -61,6 +61,8 @@ def problems(settings: Settings) -> list[str]:
     found = address(settings, "endpoint")
     if settings.get("endpoint", "").rstrip("/").endswith("/batch"):
         found.append("'endpoint' must end before /batch, as in https://api.segment.io/v1")
+    if settings.get("integrations", "").startswith("["):
+        found.append("'integrations' must be names with commas between them, in quotes: \"Braze, Amplitude\"")
     return found
 
 

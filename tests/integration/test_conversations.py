@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -78,6 +79,24 @@ def test_whoever_stops_reading_stops_the_sending(vendor: Rolodex):
         count = len(vendor.calls)
         time.sleep(0.05)
         assert len(vendor.calls) == count < 20
+
+
+def test_a_fault_of_an_adapter_ends_the_delivery_in_every_lane(vendor: Rolodex):
+    class Faulty:
+        ABOUT, account, limits, updates = rolodex.ABOUT, rolodex.account, rolodex.limits, rolodex.updates
+
+        @staticmethod
+        def exchange(updates: Any, options: Any, at: int) -> Any:
+            if b"u20" in updates[0].group.encode():
+                raise ZeroDivisionError
+            return rolodex.exchange(updates, options, at)
+
+    vendor.latency = 0.002
+    with pytest.raises(ZeroDivisionError), opened(Faulty, settings(vendor)) as sender:
+        send(sender, [record(each) for each in PEOPLE])
+    count = len(vendor.calls)
+    time.sleep(0.02)
+    assert len(vendor.calls) == count
 
 
 # --- stages -----------------------------------------------------------------------------------------
@@ -174,10 +193,11 @@ def test_an_event_that_was_certainly_not_taken_is_sent_again(vendor: Rolodex, mi
     assert set(vendor.tally.values()) == {1}
 
 
-def test_events_before_an_outage_ends_are_few_and_the_rest_waits(vendor: Rolodex):
+def test_an_outage_swallows_few_events_and_the_rest_waits(vendor: Rolodex):
     vendor.always = "lost"
-    found = to(vendor, events(*PEOPLE), Pace(window=0.05, first=0.02, longest=0.02))
-    assert found.keys() <= {"unknown", "transient"}
+    found = to(vendor, events(*(f"u{each:03d}" for each in range(200))), Pace(window=0.05, first=0.02, longest=0.02))
+    assert found["transient"] > 100
+    assert found.keys() == {"unknown", "transient"}
     assert set(vendor.tally.values()) == {1}
 
 
@@ -187,10 +207,10 @@ def test_events_before_an_outage_ends_are_few_and_the_rest_waits(vendor: Rolodex
 def test_the_pace_of_an_endpoint_is_kept_and_used(vendor: Rolodex):
     bounds = Bounds(requests_per_second=60.0)
     records = [record(each, key) for each in PEOPLE for key in ("a", "b", "c")]
-    start = time.monotonic()
     assert to(vendor, records, bounds=bounds) == {"delivered": 120}
     assert vendor.fastest() <= 60
-    assert 120 / (time.monotonic() - start) >= 0.9 * 60
+    # Nine tenths by a clock that nobody holds up (tests/unit/test_pacing.py); here others use the machine, too.
+    assert 119 / (vendor.calls[-1].at - vendor.calls[0].at) >= 0.8 * 60
 
 
 def test_a_slower_vendor_than_documented_is_got_along_with(vendor: Rolodex):

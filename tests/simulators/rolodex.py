@@ -34,7 +34,7 @@ KEY = "rolo-secret-77"
 
 @dataclass
 class Rolodex(Vendor):
-    """People with a number and their card, lists of numbers, a tally of events, and jobs under way."""
+    """People with a number and their card, lists of numbers, and a tally of events."""
 
     key: str = KEY
     most_items: int = 3
@@ -42,8 +42,6 @@ class Rolodex(Vendor):
     numbers: dict[str, int] = field(default_factory=dict)
     members: dict[str, set[int]] = field(default_factory=dict)
     tally: dict[str, int] = field(default_factory=dict)  # how often each event was counted
-    jobs: dict[str, list[Any]] = field(default_factory=dict)  # [polls left, problems]
-    polls: int = 2
     unwanted: set[str] = field(default_factory=set)
 
     def is_allowed(self, call: Call) -> bool:
@@ -96,14 +94,11 @@ class Rolodex(Vendor):
         for at, each in enumerate(rows):
             if at not in bad:
                 self._write(each["id"], {each["key"]: each["value"]})
-        name = f"job-{len(self.jobs)}"
-        self.jobs[name] = [self.polls, bad]
-        return Reply(202, {"job": name})
+        return Reply(202, {"job": self.queue(bad)})
 
     def _get_imports(self, call: Call) -> Reply:
-        job = self.jobs[call.steps[1]]
-        job[0] -= 1
-        return Reply(200, {"status": "processing"} if job[0] > 0 else {"status": "completed", "rejected": job[1]})
+        bad = self.polled(call.steps[1])
+        return Reply(200, {"status": "processing"} if bad is None else {"status": "completed", "rejected": bad})
 
     def _write(self, person: str, card: dict[str, Any]) -> None:
         self.numbers.setdefault(person, len(self.numbers) + 1)

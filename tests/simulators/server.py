@@ -98,6 +98,8 @@ class Vendor:
     delay: float = 0.1
     calls: list[Call] = field(default_factory=list)
     seen: Counter[str] = field(default_factory=Counter)  # how often each message was stored
+    polls: int = 2  # how often a job is asked for until it is done
+    jobs: dict[str, list[Any]] = field(default_factory=dict)  # [polls left, result]
     most_under_way: int = 0
     most_per_person: int = 0
     most_per_list: int = 0
@@ -138,6 +140,20 @@ class Vendor:
         """Refuse what is too much at once."""
         if len(body) > self.most_bytes or len(items) > self.most_items:
             raise Refusal(413, {"code": "too_large"})
+
+    def queue(self, result: Any) -> str:
+        """The name of a new job, which will have this result when it was asked for often enough."""
+        name = f"job-{len(self.jobs)}"
+        self.jobs[name] = [self.polls, result]
+        return name
+
+    def polled(self, name: str) -> Any:
+        """The result of a job; None as long as it is not done."""
+        if name not in self.jobs:
+            raise Refusal(404, {"code": "no_such_job"})
+        job = self.jobs[name]
+        job[0] -= 1
+        return job[1] if job[0] <= 0 else None
 
     def handle(self, call: Call) -> Reply | None:
         """The reply to a call; None to say nothing at all."""

@@ -43,6 +43,14 @@ def test_what_would_count_twice_is_left_alone_and_the_rest_goes_again(failure: V
     assert (third.outcome, third.attempts) == ("delivered", 1)
 
 
+def test_after_a_failure_one_goes_ahead_of_what_is_sent_once():
+    destination = Destination(LOST, LOST, GOOD, GOOD)
+    settled = courier(destination, once="abcdef")
+    assert [each.outcome for each in settled.settle("ab")] == ["unknown"] * 2
+    assert [each.outcome for each in settled.settle("cdef")] == ["unknown", *["delivered"] * 3]
+    assert destination.asked == [["a", "b"], ["c"], ["d"], ["e", "f"]]
+
+
 def test_attempts_are_counted_through_halving():
     destination = Destination(Verdict("too_large"), GOOD, BROKEN, GOOD)
     assert [each.attempts for each in courier(destination).settle("ab")] == [2, 3]
