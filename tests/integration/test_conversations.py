@@ -218,7 +218,7 @@ def test_a_slower_vendor_than_documented_is_got_along_with(vendor: Rolodex):
     bounds = Bounds(requests_per_second=40.0)
     records = [record(each) for each in PEOPLE[:15]]
     assert to(vendor, records, Pace(window=5, first=0.01), bounds) == {"delivered": 15}
-    assert 0 < vendor.throttled <= 4  # once for each lane
+    assert 0 < vendor.throttled <= 8  # once or twice for each lane
 
 
 def test_fewer_records_a_request_where_the_definition_says_so(vendor: Rolodex):
