@@ -158,8 +158,7 @@ class Sender:
             response = self._response(request, patience, end)
             if isinstance(response, Verdict):
                 exchange.close()
-                # What was said before may have been taken, whatever came of this request.
-                return self._noted(updates, request, replace(response, in_doubt=response.in_doubt or has_written), None)
+                return self._noted(updates, request, unanswered(response, request, has_written=has_written), None)
             has_written = has_written or request.method != "GET"
             following = _next(exchange, response)
             if not isinstance(following, Request):
@@ -207,9 +206,9 @@ class Sender:
     ) -> tuple[Answer, Response | None]:
         """The answer with what a letter keeps of it, after a sample of it was taken where one is wanted."""
         verdicts = [answer] * len(updates) if isinstance(answer, Verdict) else answer
-        self._samples.take(
-            verdicts, request, response, [self.rows[each] for update in updates for each in update.records]
-        )
+        if response or not self.standing.over.is_set():  # else it was not sent: another lane stopped everything
+            records = [self.rows[each] for update in updates for each in update.records]
+            self._samples.take(verdicts, request, response, records)
         if isinstance(answer, list):
             return [self._kept(*each, response) for each in zip(updates, answer, strict=True)], response
         return (self._kept(updates[0], answer, response) if len(updates) == 1 else answer), response
@@ -233,6 +232,17 @@ def spread(updates: Sequence[Update], verdicts: Sequence[Verdict]) -> Settled:
     """The verdict of each update for every record in it."""
     pairs = [(each, verdict) for update, verdict in zip(updates, verdicts, strict=True) for each in update.records]
     return [position for position, _ in pairs], [verdict for _, verdict in pairs]
+
+
+def unanswered(verdict: Verdict, request: Request, *, has_written: bool) -> Verdict:
+    """What it means for a conversation that one of its requests got no answer.
+
+    What was said before may have been taken, whatever came of this request; a question alone changes nothing.
+    """
+    if has_written:
+        return replace(verdict, in_doubt=True)
+    is_question = request.method == "GET" and verdict.outcome == "unknown"
+    return replace(verdict, outcome="transient", in_doubt=False) if is_question else verdict
 
 
 def paced(answer: Answer, response: Response) -> Answer:

@@ -176,6 +176,13 @@ def test_nobody_to_ask_after_something_was_handed_in_leaves_doubt(vendor: Rolode
     assert vendor.jobs
 
 
+def test_a_question_that_nobody_answers_leaves_no_doubt(vendor: Rolodex):
+    vendor.always = "reset"
+    with opened(rolodex, settings(vendor), Pace(window=0.1, first=0.01, longest=0.01)) as sender:
+        (verdict,) = send(sender, [listed("u00")])
+    assert (verdict.outcome, verdict.in_doubt) == ("transient", False)
+
+
 # --- what a repetition would be counted for -----------------------------------------------------------
 
 
