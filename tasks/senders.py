@@ -28,5 +28,5 @@ class Sender(AbstractContextManager, Protocol):
 def sender(node: Destination, settings: Settings, origin: Origin, pace: Pace, base: Path) -> Sender:
     """The sender of a destination; nothing is opened before it is entered."""
     if node.kind in HTTP:
-        return http.Sender(HTTP[node.kind], settings, origin, pace)
-    return warehouse.Sender(settings, origin, pace, base)
+        return http.Sender(HTTP[node.kind], settings, origin, pace, node.bounds, node.kind)
+    return warehouse.Sender(settings, origin, pace.bounded(node.bounds), base)

@@ -26,6 +26,7 @@ from populace.sync.drift import Drift, drift, mended
 from populace.sync.people import identified, known
 from populace.sync.settling import acknowledge, counted, forget, park, queue, summary, under_way
 from populace.sync.states import (
+    ADVANCING,
     COMPUTATION,
     HELD,
     IDENTIFIER,
@@ -47,9 +48,9 @@ from populace.sync.states import (
 from populace.sync.totals import Totals
 
 __all__ = [
-    "COMPUTATION", "HELD", "IDENTIFIER", "KEY", "LETTERS", "NOTHING", "NO_IDENTIFIER", "OUTCOMES", "PARKED", "QUEUE",
-    "RECORDS", "REFUSED", "SETTLED", "STATE", "UNCHANGED", "WAITING", "WANTED", "Changes", "Computation", "Desired",
-    "Drift", "Removal", "Totals", "Wanted", "acknowledge", "asked", "canonical", "changes", "counted", "drift",
-    "forget", "identified", "known", "mended", "park", "queue", "recorded", "removal", "summary", "under_way",
-    "without_parked",
+    "ADVANCING", "COMPUTATION", "HELD", "IDENTIFIER", "KEY", "LETTERS", "NOTHING", "NO_IDENTIFIER", "OUTCOMES",
+    "PARKED", "QUEUE", "RECORDS", "REFUSED", "SETTLED", "STATE", "UNCHANGED", "WAITING", "WANTED", "Changes",
+    "Computation", "Desired", "Drift", "Removal", "Totals", "Wanted", "acknowledge", "asked", "canonical", "changes",
+    "counted", "drift", "forget", "identified", "known", "mended", "park", "queue", "recorded", "removal", "summary",
+    "under_way", "without_parked",
 ]  # fmt: skip
