@@ -41,7 +41,8 @@ class Sender:
         self.base = base
         self.origin = origin
         self.dialect = tables.dialect(self.url)
-        self.where = tables.place(origin.space, self.dialect or tables.POSTGRESQL)
+        self.where = tables.place(origin.space, self.dialect or tables.POSTGRESQL, settings.get("schema", ""))
+        self.history = settings.get("history") == "true"
         self.pace = _bounded(pace, bounds)
         self.size = bounds.records_per_request or warehouse.BATCH
         self.batch = pl.DataFrame()
@@ -131,15 +132,16 @@ class Sender:
     def _write(self, cursor: Any, records: pl.DataFrame) -> None:
         if lock := batches.lock_statement(self.where):
             cursor.execute(lock)
-        existing = self._existing(cursor, batches.TABLES)
-        staged = records.select(*batches.STAGED, run=pl.lit(self.origin.run_id))
-        cursor.adbc_ingest(batches.STAGING, staged, mode="create", temporary=True)
-        for statement in batches.statements(columns.wanted(records), existing, self.where):
+        existing, origin = self._existing(cursor), self.origin
+        wanted = columns.wanted(records)
+        batch = batches.Batch(self.where, wanted, existing, origin.run_id, origin.as_of, history=self.history)
+        for name, frame in batches.staged(batch, records).items():
+            cursor.adbc_ingest(name, frame, mode="create", temporary=True)
+        for statement in batches.statements(batch):
             cursor.execute(statement)
-        cursor.execute(f"DROP TABLE {batches.STAGING}")
 
     def _held(self, cursor: Any, acknowledged: pl.DataFrame) -> pl.DataFrame:
-        existing = self._existing(cursor, batches.TABLES)
+        existing = self._existing(cursor)
         staged = acknowledged.select(reading.STAGED)
         cursor.adbc_ingest(reading.STAGING, staged, mode="create", temporary=True)
         for statement in reading.prepared(self.where):
@@ -152,9 +154,9 @@ class Sender:
         cursor.execute(f"DROP TABLE {reading.STAGING}")
         return pl.concat([HELD.to_frame(), *(each.cast(dict(HELD)) for each in found)])
 
-    def _existing(self, cursor: Any, wanted: dict[str, tables.Table]) -> tables.Existing:
-        found = _answer(cursor, tables.columns_query(self.where, wanted))
-        return tables.existing(self.where, wanted, found.iter_rows())
+    def _existing(self, cursor: Any) -> tables.Existing:
+        found = _answer(cursor, tables.columns_query(self.where, tables.TABLES))
+        return tables.existing(self.where, tables.TABLES, found.iter_rows())
 
 
 def _bounded(pace: Pace, bounds: Bounds) -> Pace:

@@ -3,14 +3,14 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import polars as pl
 
-from populace.definitions import Destination
+from populace.definitions import Delivery, Destination
 from populace.destinations.protocol import Origin
 from populace.space import OpenSpace
 from tasks.sending import Pace
@@ -81,6 +81,31 @@ def database(server: Warehouse) -> Iterator[Warehouse]:
     server.run(f"DROP SCHEMA IF EXISTS {server.schema} CASCADE")
 
 
-def delivering_to(warehouse: Warehouse, folder: Path, *keys: str) -> OpenSpace:
+def delivering_to(warehouse: Warehouse, folder: Path, *keys: str, forms: tuple[str, ...] = ("",)) -> OpenSpace:
+    """A space that delivers to it, each key in these forms."""
     settings = (("url", warehouse.url), *warehouse.settings.items())
-    return open_space(folder / "lake", Destination("warehouse", "warehouse", settings), *keys)
+    opened = open_space(folder / "lake", Destination("warehouse", "warehouse", settings), *keys)
+    ways = tuple(Delivery("warehouse", each) for each in forms)
+    definition = replace(
+        opened.definition,
+        traits=tuple(replace(each, deliveries=ways) for each in opened.definition.traits),
+        audiences=tuple(replace(each, deliveries=ways) for each in opened.definition.audiences),
+    )
+    return OpenSpace(definition, opened.lake)
+
+
+def records(form: str, *rows: tuple[str, str, str, str | None]) -> pl.DataFrame:
+    """Records as a delivery sends them, each (action, key, id_value, value); a key in -s is an audience."""
+    told = [
+        (action, f"{action} {key} {each} {value}", "audience" if key.endswith("s") else "trait", key, form, each, value)
+        for action, key, each, value in rows
+    ]
+    names = ["action", "message_id", "kind", "key", "form", "id_value", "value"]
+    frame = pl.DataFrame(told, schema=dict.fromkeys(names, pl.String), orient="row")
+    return frame.with_columns(id_type=pl.lit("user_id"), profile_id="of " + pl.col("id_value"))
+
+
+def tell(warehouse: Warehouse, number: int, told: pl.DataFrame) -> list[str]:
+    """Send records of the run of that day; their outcomes."""
+    with warehouse.sender(f"run-{number}", f"2024-03-{number:02d}T00:00:00Z") as sender:
+        return [each.outcome for _, verdicts in sender.send(told) for each in verdicts]

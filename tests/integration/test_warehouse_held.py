@@ -136,11 +136,56 @@ def test_missing_column_or_table_holds_nothing(space: OpenSpace, warehouse: Ware
     warehouse.run(f"ALTER TABLE {warehouse.users} DROP COLUMN plan")
     assert {row[0] for row in difference(space, warehouse)} == {"plan"}
     warehouse.run(f"DROP TABLE {warehouse.users}")
-    warehouse.run(f"DROP TABLE {warehouse.members}")
+    warehouse.run(f"DROP TABLE {warehouse.members}" + (" CASCADE" if warehouse.is_postgres else ""))
     with warehouse.sender() as sender:
         assert sender.held(expected).is_empty()
     assert send(space, resync=True)["status"] == "success"
     assert difference(space, warehouse) == []
+
+
+def test_events_hold_what_was_told_last(tmp_path: Path, warehouse: Warehouse):
+    space = delivering_to(warehouse, tmp_path, "plan", "ltv", "buyers", forms=("event",))
+    publish(space, 1, {"profile_id": ["p1", "p2"], "plan": ["gold", "free"], "ltv": [0.5, 1]}, {"buyers": ["p1", "p2"]})
+    send(space)
+    assert difference(space, warehouse) == []
+    publish(space, 2, {"profile_id": ["p1", "p2"], "plan": ["free", None], "ltv": [0.5, 1]}, {"buyers": ["p2"]})
+    send(space)
+    assert len(acknowledged(space)) == 4
+    assert difference(space, warehouse) == []
+    publish(space, 3, {"profile_id": ["p1", "p2"], "plan": ["free", None], "ltv": [0.5, 1]}, {"buyers": ["p1", "p2"]})
+    send(space)
+    assert difference(space, warehouse) == []
+    computed, entered = warehouse.table("trait_computed"), warehouse.table("audience_entered")
+    warehouse.run(f"DELETE FROM {computed} WHERE plan = 'free' AND run_id = 'run-2'")
+    warehouse.run(f"DELETE FROM {entered} WHERE run_id = 'run-3'")
+    warehouse.run(f"DELETE FROM {computed} WHERE trait_key = 'ltv' AND id_value = 'p2'")
+    assert difference(space, warehouse) == [
+        ("buyers", "p1", "true", None),
+        ("ltv", "p2", "1", None),
+        ("plan", "p1", '"free"', '"gold"'),
+    ]
+
+
+def test_of_events_of_one_instant_the_acknowledged_one_is_held(tmp_path: Path, warehouse: Warehouse):
+    space = delivering_to(warehouse, tmp_path, "plan", "buyers", forms=("event",))
+    publish(space, 1, {"profile_id": ["p1", "p2"], "plan": ["gold", "gold"]}, {"buyers": ["p1", "p2"]})
+    send(space)
+    publish(space, 2, {"profile_id": ["p1", "p2"], "plan": ["free", None]}, {"buyers": ["p2"]})
+    send(space)
+    first = f'(SELECT min("timestamp") FROM {warehouse.table("audience_entered")})'
+    for table in ("trait_computed", "audience_entered", "audience_exited"):
+        warehouse.run(f'UPDATE {warehouse.table(table)} SET "timestamp" = {first}')
+    assert difference(space, warehouse) == []
+
+
+def test_both_forms_are_read_apart(tmp_path: Path, warehouse: Warehouse):
+    space = delivering_to(warehouse, tmp_path, "plan", "buyers", forms=("property", "event"))
+    publish(space, 1, {"profile_id": ["p1"], "plan": ["gold"]}, {"buyers": ["p1"]})
+    send(space)
+    assert acknowledged(space).height == 4
+    assert difference(space, warehouse) == []
+    warehouse.run(f"UPDATE {warehouse.users} SET plan = 'free'")
+    assert [row[0] for row in difference(space, warehouse)] == ["plan"]
 
 
 def test_reading_changes_nothing_and_may_be_repeated(space: OpenSpace, warehouse: Warehouse):

@@ -1,32 +1,31 @@
-"""Warehouse: one wide table of people and one of members, in PostgreSQL or SQLite.
+"""Warehouse: what people are and what was told of them, as tables of PostgreSQL or SQLite.
 
-Names. PostgreSQL: schema `populace_<space>`, tables `users` and `audience_members`. SQLite has no
-schemas, so there the tables are `populace_<space>_users` and `populace_<space>_audience_members`.
+The tables are those that Segment writes (destinations.md 14, Segment 6.9 and 2.12), so that queries move over:
+`tables` has their columns, `docs/warehouse.md` says what they are for. In PostgreSQL they lie in the schema
+`populace_<space>`, in SQLite, which has none, they begin with that name.
 
-* `users`, one row per identifier: id_type, id_value, profile_id, and a column for each trait and
-  audience key. An unset trait is null, an exited audience false; rows and columns are never dropped.
-* `audience_members`, one row per member: audience, id_type, id_value, profile_id, entered_run.
-  A person who exits has no row.
+* The form `property` keeps `users` and `audience_members` equal to the run; who left is in `audience_past_members`.
+  With the setting `history` each record is a row of `identifies`, too.
+* The form `event` appends to `audience_entered`, `audience_exited` and `trait_computed`.
+* With the setting `profiles` the people of a run themselves are mirrored (`profiles`).
 
-Types. Numbers are `numeric`, which keeps integers and decimals exactly and does not change when a
-trait turns from 10 to 10.5; then `boolean`; all else is `text`, lists as JSON. When a value does
-not fit its column any more, the column becomes `text` and keeps what it has: a trait that changes
-its type changes the column, it does not fail the sync. Where PostgreSQL will not change it, because
-a view depends on it, the records that do not fit are invalid. SQLite columns have no declared type
-and take every value as it is; true and false are 1 and 0 there.
+An unset trait is null, an exited audience false; rows of `users` and columns are never dropped. When a value does not
+fit its column any more, the column becomes `text` and keeps what it has: a trait that changes its type changes the
+column, it does not fail the sync. Where PostgreSQL will not change it, because a view depends on it, the records that
+do not fit are invalid. Columns of traits in SQLite take every value as it is; true and false are 1 and 0 there.
 
-A batch of records arrives in a temporary table and is spread from there by one statement for each
-key, all in one transaction: whether a batch has ten records or ten thousand, the database sees the
-same few statements. After destinations.md 14.2; nothing is appended, so twice equals once.
+What is appended is called after its message, what is kept equal is replaced: twice equals once.
 """
 
 from urllib.parse import urlsplit
 
 from populace.destinations.protocol import About, Settings
-from populace.destinations.warehouse.tables import POSTGRESQL, SCHEMES, dialect
+from populace.destinations.warehouse.tables import LONGEST_NAME, POSTGRESQL, SCHEMES, dialect
 
 ABOUT = About(
+    forms=("property", "event"),
     required=("url",),
+    optional=("schema", "history", "profiles"),
     secret=frozenset({"url"}),  # it holds the password
     identifies=(),
     compared=("value", "profile_id"),
@@ -43,7 +42,26 @@ def account(settings: Settings) -> str:
 
 
 def problems(settings: Settings) -> list[str]:
-    url = settings["url"]
+    return [
+        *_problems_of_url(settings["url"]),
+        *_problems_of_schema(settings.get("schema", "populace")),
+        *_switches(settings),
+    ]
+
+
+def _problems_of_url(url: str) -> list[str]:
     if url.startswith("${") or dialect(url):
         return []
     return ["'url' must be postgresql://host/database, sqlite:///folder/file.db or sqlite:file.db"]
+
+
+def _problems_of_schema(schema: str) -> list[str]:
+    if "${" in schema or (0 < len(schema.encode()) <= LONGEST_NAME and not schema.startswith("pg_")):
+        return []
+    return [f"'schema' must be a name of at most {LONGEST_NAME} bytes that does not begin with pg_"]
+
+
+def _switches(settings: Settings) -> list[str]:
+    known = ("true", "false")
+    wrong = [name for name in ("history", "profiles") if settings.get(name, "false") not in known]
+    return [f"{name!r} must be true or false" for name in wrong if not settings[name].startswith("${")]

@@ -15,7 +15,6 @@ NUMBERS = frozenset({NUMERIC, "integer", "bigint", "smallint", "real", "double p
 TEXTS = frozenset({TEXT, "character varying", "character"})
 
 Computation = tuple[str, str, str]  # kind, key, form
-Types = Mapping[str, str | None]  # by key; None where no value is known, so that any type will do
 
 
 def wanted(records: pl.DataFrame) -> dict[Computation, str | None]:
@@ -31,6 +30,14 @@ def wanted(records: pl.DataFrame) -> dict[Computation, str | None]:
     types = pl.when(value.is_not_null()).then(kind).drop_nulls().unique()
     found = records.group_by("kind", "key", "form").agg(types.alias("types")).sort("kind", "key", "form")
     return {(kind, key, form): _widest(types) for kind, key, form, types in found.iter_rows()}
+
+
+def of_keys(wanted: Iterable[tuple[str, str | None]]) -> dict[str, str | None]:
+    """The type that the column of each key needs; a key may have been a trait and be an audience now."""
+    found: dict[str, set[str]] = {}
+    for key, kind in wanted:
+        found.setdefault(key, set()).update([kind] if kind else [])
+    return {key: _widest(list(kinds)) for key, kinds in found.items()}
 
 
 def _widest(types: list[str]) -> str | None:
@@ -49,14 +56,14 @@ def fits(needed: str, existing: str | None) -> bool:
 
 
 def adapted(
-    types: Iterable[tuple[str, str | None]], existing: Mapping[str, str], table: Table, where: Where
+    types: Mapping[str, str | None], existing: Mapping[str, str], table: Table, where: Where
 ) -> tuple[list[str], dict[str, str]]:
     """What to do to the columns of a table so that they take these keys and types, and the types they then have.
 
     A column that is not there is added, one whose type does not fit becomes text. SQLite has no types to change.
     """
     changes, final = [], dict(existing)
-    for key, needed in types:
+    for key, needed in types.items():
         name = table.column(key)
         if needed is None or fits(needed, final.get(name)):
             continue
@@ -77,6 +84,6 @@ def _now_text(name: str) -> str:
     return f"ALTER COLUMN {quoted(name)} TYPE text USING {quoted(name)}::text"
 
 
-def value(existing: str, where: Where) -> str:
-    """The canonical JSON of the column `value` as a value of a column of this type."""
-    return f"(value::json #>> '{{}}')::{existing}" if where.is_postgresql else "json_extract(value, '$')"
+def converted(json: str, kind: str, where: Where) -> str:
+    """An expression of canonical JSON as a value of a column of this type; JSON's null is SQL's."""
+    return f"({json}::json #>> '{{}}')::{kind}" if where.is_postgresql else f"json_extract({json}, '$')"

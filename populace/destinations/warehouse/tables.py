@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 POSTGRESQL = "postgresql"
@@ -12,6 +13,8 @@ LONGEST_NAME = 63  # PostgreSQL cuts longer ones, two of which could become one
 
 TEXT = "text"
 INSTANT = "timestamp with time zone"
+
+INSTANT_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 Existing = Mapping[str, Mapping[str, str]]  # table: column: type, of the tables that are there
 
@@ -33,12 +36,50 @@ def _texts(*names: str) -> dict[str, str]:
     return dict.fromkeys(names, TEXT)
 
 
-USERS = Table("users", _texts("id_type", "id_value", "profile_id"), ("id_type", "id_value"))
+def _instants(*names: str) -> dict[str, str]:
+    return dict.fromkeys(names, INSTANT)
+
+
+IDENTIFIED = _texts("id_type", "id_value", "profile_id")
+
+# What people are now: a row for each identifier, and one for each member.
+USERS = Table(
+    "users",
+    {**IDENTIFIED, **_texts("id", "user_id"), **_instants("received_at", "uuid_ts")},
+    ("id_type", "id_value"),
+)
 MEMBERS = Table(
     "audience_members",
-    _texts("audience", "id_type", "id_value", "profile_id", "entered_run"),
+    {**_texts("audience"), **IDENTIFIED, **_texts("entered_run", "user_id"), **_instants("entered_at")},
     ("audience", "id_type", "id_value"),
 )
+# Those who are members no more: a row for each time that somebody left, called after the record that told it.
+PAST = Table(
+    "audience_past_members",
+    {
+        **_texts("id", "audience"),
+        **IDENTIFIED,
+        **_texts("user_id", "entered_run", "exited_run"),
+        **_instants("entered_at", "exited_at"),
+    },
+    ("id",),
+)
+MEMBERSHIPS = "audience_memberships"  # both of them, as a view
+
+# What was told: a row for each record, with Segment's names for what a call carries.
+CALL = {
+    **_texts("id", "user_id"),
+    **IDENTIFIED,
+    **_instants("received_at", "timestamp", "uuid_ts"),
+    **_texts("run_id", "context_personas_computation_class", "context_personas_computation_key"),
+}
+EVENT = {**CALL, **_texts("event", "event_text")}
+IDENTIFIES = Table("identifies", CALL, ("id",))
+ENTERED = Table("audience_entered", {**EVENT, **_texts("audience_key")}, ("id",))
+EXITED = Table("audience_exited", {**EVENT, **_texts("audience_key")}, ("id",))
+COMPUTED = Table("trait_computed", {**EVENT, **_texts("trait_key")}, ("id",))
+
+TABLES = {each.name: each for each in (USERS, MEMBERS, PAST, IDENTIFIES, ENTERED, EXITED, COMPUTED)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +156,13 @@ def existing(where: Where, tables: Mapping[str, Table], rows: Iterator[tuple[str
     return found
 
 
+def instant(as_of: str, where: Where) -> str:
+    """An instant as a literal; SQLite keeps it as a text of one length, so that texts sort as instants do."""
+    written = text(datetime.fromisoformat(as_of).astimezone(UTC).strftime(INSTANT_FORMAT))
+    return f"{written}::timestamptz" if where.is_postgresql else written
+
+
 def created(where: Where, table: Table) -> str:
-    """The statement that makes a table where it is not there."""
     columns = [f"{quoted(name)} {where.declared(kind)}".rstrip() for name, kind in table.columns.items()]
     key = ", ".join(quoted(name) for name in table.key)
     return f"CREATE TABLE IF NOT EXISTS {where.of(table)} ({', '.join(columns)}, PRIMARY KEY ({key}))"
