@@ -1,8 +1,10 @@
 """Executes what `populace.destinations.warehouse` plans, through ADBC: one transaction a batch."""
 
-from collections.abc import Callable, Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -10,10 +12,11 @@ from urllib.parse import unquote, urlsplit
 
 import polars as pl
 
+from populace import sync
 from populace.definitions import Bounds
 from populace.destinations import warehouse
 from populace.destinations.protocol import Answer, Origin, Settings, Verdict
-from populace.destinations.warehouse import batches, columns, failures, reading, tables
+from populace.destinations.warehouse import batches, columns, failures, profiles, reading, tables
 from populace.errors import Refused, Transient
 from tasks.sending import Courier, Pace, Patience
 
@@ -21,6 +24,8 @@ BUSY_MILLISECONDS = 10_000  # how long SQLite waits for another writer
 LOCK_SECONDS = 60  # how long PostgreSQL does; what comes after that is the courier's patience
 # A server that fell silent in the middle is found out within a minute, not when TCP gives up.
 KEEPALIVE = {"keepalives_idle": 20, "keepalives_interval": 10, "keepalives_count": 3}
+
+CHUNK = 100_000  # rows of a mirrored table that are in memory at a time
 
 Result = TypeVar("Result")
 HELD = pl.Schema(dict.fromkeys(("kind", "key", "form", "id_type", "id_value", "value"), pl.String()))
@@ -43,6 +48,7 @@ class Sender:
         self.dialect = tables.dialect(self.url)
         self.where = tables.place(origin.space, self.dialect or tables.POSTGRESQL, settings.get("schema", ""))
         self.history = settings.get("history") == "true"
+        self.profiles = settings.get("profiles") == "true"
         self.pace = _bounded(pace, bounds)
         self.size = bounds.records_per_request or warehouse.BATCH
         self.batch = pl.DataFrame()
@@ -83,6 +89,32 @@ class Sender:
         """
         return self._patiently(lambda cursor: self._held(cursor, acknowledged))
 
+    @property
+    def mirrored(self) -> tuple[str, ...]:
+        """The tables of a run that `mirror` needs; none where the destination does not ask for profiles."""
+        return profiles.MIRRORED if self.profiles else ()
+
+    def mirror(self, found: Mapping[str, pl.LazyFrame]) -> dict[str, dict[str, int]]:
+        """Make the tables of Profiles Sync equal to a run, each in a transaction of its own.
+
+        Parameters
+        ----------
+        found
+            The tables of the run named by `mirrored`.
+
+        Returns
+        -------
+        For each table `rows`, and how many of them were `written` and `removed`: none where it mirrors this run
+        already. Nothing where the destination does not ask for profiles.
+
+        Raises
+        ------
+        Transient, Refused
+            If the database cannot be written now, or not at all. Tables that were finished stay so.
+        """
+        wanted = profiles.MIRRORS if self.profiles else ()
+        return {each.table.name: self._patiently(partial(self._mirror, each, found)) for each in wanted}
+
     # --- transactions ---------------------------------------------------------------------------------------------
 
     def _attempt(self, positions: Sequence[int]) -> Answer:
@@ -114,7 +146,11 @@ class Sender:
         # The window is one for all that a delivery does, so a server that was waited for is not waited for again.
         courier = Courier(lambda _: self._tried(lambda cursor: results.append(work(cursor))), self.patience)
         courier.stopped = self.courier.stopped
-        (verdict,) = courier.settle([0])
+        try:
+            (verdict,) = courier.settle([0])
+        except Exception:
+            self._close()  # and with it undo what was begun
+            raise
         if verdict.outcome == "delivered":
             return results[-1]
         waits = verdict.outcome in ("transient", "throttled", "unknown")
@@ -154,9 +190,38 @@ class Sender:
         cursor.execute(f"DROP TABLE {reading.STAGING}")
         return pl.concat([HELD.to_frame(), *(each.cast(dict(HELD)) for each in found)])
 
-    def _existing(self, cursor: Any) -> tables.Existing:
-        found = _answer(cursor, tables.columns_query(self.where, tables.TABLES))
-        return tables.existing(self.where, tables.TABLES, found.iter_rows())
+    def _mirror(self, mirror: profiles.Mirror, found: Mapping[str, pl.LazyFrame], cursor: Any) -> dict[str, int]:
+        if lock := batches.lock_statement(self.where):
+            cursor.execute(lock)
+        run = f"{self.origin.run_id}/{self.origin.generation}"
+        existing = self._existing(cursor, {**profiles.TABLES, **profiles.VIEWS})
+        is_marked = profiles.MARKS.name in existing and mirror.table.name in existing
+        before = _answer(cursor, profiles.mark_query(mirror, self.where)).rows() if is_marked else []
+        if mirror.table.name in existing and not before:
+            message = f"there is a table {mirror.table.name} that is not ours; rename it, or set another 'schema'"
+            raise Refused(message)
+        if before and before[0][0] == run:
+            return {"rows": before[0][1], "written": 0, "removed": 0}
+        for statement in profiles.prepared(mirror, existing, self.where):
+            cursor.execute(statement)
+        rows = _stage(cursor, profiles.staged(mirror, found, sync.canonical, self.where))
+        cursor.execute(profiles.indexed(mirror, self.where))
+        removed = self._count(cursor, profiles.removed(mirror, self.where))
+        written = self._count(cursor, profiles.written(mirror, self.origin.as_of, self.where))
+        cursor.execute(f"DROP TABLE {profiles.STAGING}")
+        cursor.execute(profiles.marked(mirror, run, self.where))
+        return {"rows": rows, "written": written, "removed": removed}
+
+    def _count(self, cursor: Any, statement: str) -> int:
+        """How many rows a statement changed."""
+        cursor.execute(statement)
+        if self.where.is_postgresql:
+            return cursor.rowcount
+        return _answer(cursor, "SELECT changes() AS changed").item()
+
+    def _existing(self, cursor: Any, wanted: Mapping[str, tables.Table] = tables.TABLES) -> tables.Existing:
+        found = _answer(cursor, tables.columns_query(self.where, wanted))
+        return tables.existing(self.where, wanted, found.iter_rows())
 
 
 def _bounded(pace: Pace, bounds: Bounds) -> Pace:
@@ -195,6 +260,18 @@ def _with(url: str, options: dict[str, int]) -> str:
     """The URL with these options of libpq, of which those that it names already stay."""
     missing = [f"{name}={value}" for name, value in options.items() if f"{name}=" not in url]
     return url + ("&" if "?" in url else "?") + "&".join(missing) if missing else url
+
+
+def _stage(cursor: Any, frame: pl.LazyFrame) -> int:
+    """Fill the staging table of a mirror, a bounded number of rows at a time; how many there were."""
+    mode, rows = "create", 0
+    for part in itertools.chain(
+        [frame.limit(0).collect()], frame.collect_batches(chunk_size=CHUNK, maintain_order=False)
+    ):
+        rows += part.height
+        cursor.adbc_ingest(profiles.STAGING, part, mode=mode, temporary=True)
+        mode = "append"
+    return rows
 
 
 def _named(value: str, name: str) -> pl.Expr:
