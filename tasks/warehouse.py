@@ -21,9 +21,14 @@ from populace.errors import Refused, Transient
 from tasks.sending import Courier, Pace, Patience
 
 BUSY_MILLISECONDS = 10_000  # how long SQLite waits for another writer
-LOCK_SECONDS = 60  # how long PostgreSQL does; what comes after that is the courier's patience
-# A server that fell silent in the middle is found out within a minute, not when TCP gives up.
-KEEPALIVE = {"keepalives_idle": 20, "keepalives_interval": 10, "keepalives_count": 3}
+LOCK_SECONDS = 60.0  # how long PostgreSQL does, at most; what comes after that is the courier's patience
+# A server that is gone in the middle is found out within a minute, not when TCP gives up.
+KEEPALIVE = {
+    "keepalives_idle": 20,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,  # milliseconds
+}
 
 CHUNK = 100_000  # rows of a mirrored table that are in memory at a time
 
@@ -153,6 +158,8 @@ class Sender:
             raise
         if verdict.outcome == "delivered":
             return results[-1]
+        # What was given up here is not tried once more for each batch.
+        self.courier.stopped = courier.stopped
         waits = verdict.outcome in ("transient", "throttled", "unknown")
         raise (Transient if waits else Refused)(verdict.reason)
 
@@ -167,7 +174,7 @@ class Sender:
 
     def _write(self, cursor: Any, records: pl.DataFrame) -> None:
         if lock := batches.lock_statement(self.where):
-            cursor.execute(lock)
+            _answer(cursor, lock)
         existing, origin = self._existing(cursor), self.origin
         wanted = columns.wanted(records)
         batch = batches.Batch(self.where, wanted, existing, origin.run_id, origin.as_of, history=self.history)
@@ -192,7 +199,7 @@ class Sender:
 
     def _mirror(self, mirror: profiles.Mirror, found: Mapping[str, pl.LazyFrame], cursor: Any) -> dict[str, int]:
         if lock := batches.lock_statement(self.where):
-            cursor.execute(lock)
+            _answer(cursor, lock)
         run = f"{self.origin.run_id}/{self.origin.generation}"
         existing = self._existing(cursor, {**profiles.TABLES, **profiles.VIEWS})
         is_marked = profiles.MARKS.name in existing and mirror.table.name in existing
@@ -247,7 +254,8 @@ def connect(url: str, pace: Pace, base: Path) -> Any:
 
     # libpq takes whole seconds, and reads less than 2 as 2.
     connection = postgresql.connect(_with(url, {"connect_timeout": max(round(pace.timeout), 2), **KEEPALIVE}))
-    return _set_up(connection, f"SET lock_timeout = '{LOCK_SECONDS}s'")
+    lock = max(min(LOCK_SECONDS, pace.window), 1.0)
+    return _set_up(connection, f"SET lock_timeout = {round(lock * 1000)}")
 
 
 def _set_up(connection: Any, statement: str) -> Any:
@@ -280,7 +288,8 @@ def _named(value: str, name: str) -> pl.Expr:
 
 def _answer(cursor: Any, query: str) -> pl.DataFrame:
     cursor.execute(query)
-    return pl.DataFrame(cursor.fetch_arrow())
+    # Rows are asked for as they are fetched, so errors come here: through the driver they keep their SQLSTATE.
+    return pl.DataFrame(cursor.fetch_arrow_table())
 
 
 def _errors() -> tuple[type[Exception], ...]:

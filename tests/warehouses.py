@@ -10,10 +10,9 @@ from urllib.parse import urlsplit
 
 import polars as pl
 
-from populace.definitions import Delivery, Destination
+from populace.definitions import Bounds, Delivery, Destination
 from populace.destinations.protocol import Origin
 from populace.space import OpenSpace
-from tasks.sending import Pace
 from tasks.warehouse import Sender
 from tests.deliveries import QUICK, open_space
 
@@ -70,9 +69,10 @@ class Warehouse:
         rows = self.run(f"SELECT id_value FROM {self.members} WHERE audience = '{audience}' ORDER BY 1")
         return [row[0] for row in rows]
 
-    def sender(self, run_id: str = "run-1", as_of: str = "2024-03-01T00:00:00Z", pace: Pace = QUICK) -> Sender:
+    def sender(self, run_id: str = "run-1", as_of: str = "2024-03-01T00:00:00Z", **bounds: Any) -> Sender:
         """A sender to it, for what deliveries do not ask of one."""
-        return Sender({"url": self.url, **self.settings}, Origin(SPACE, "warehouse", run_id, as_of), pace, Path())
+        origin = Origin(SPACE, "warehouse", run_id, as_of)
+        return Sender({"url": self.url, **self.settings}, origin, QUICK, Path(), Bounds(**bounds))
 
 
 def database(server: Warehouse) -> Iterator[Warehouse]:

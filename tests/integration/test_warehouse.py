@@ -1,20 +1,24 @@
 """What the warehouse holds after deliveries, read back from real databases: SQLite and PostgreSQL."""
 
+import socket
 import subprocess
 import sys
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
-from populace.errors import Refused
+from populace.destinations.warehouse import batches, failures, tables
+from populace.errors import Refused, Transient
 from populace.space import OpenSpace
 from tasks.delivery import failure
 from tasks.sending import Pace
 from tests.deliveries import ledger, outcomes, publish, send
-from tests.warehouses import Warehouse, delivering_to
+from tests.warehouses import Warehouse, delivering_to, records
 
 IMPATIENT = Pace(window=0.3, first=0.01, longest=0.05, timeout=2.0)
 
@@ -191,6 +195,72 @@ def test_database_that_cannot_be_reached_waits(tmp_path: Path):
     assert outcomes(summary) == {"transient": 2}
     assert summary["reason"] == "cannot be reached"
     assert "hunter2" not in str(failure(summary))
+
+
+def test_bounds_say_how_long_to_insist_and_nothing_else_waits(tmp_path: Path):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://me@127.0.0.1:{silent.getsockname()[1]}/shop"
+        warehouse = Warehouse(url, settings={"profiles": "true"})
+        told = records("property", *(("set", "plan", f"u{each}", "1") for each in range(50)))
+        start = time.monotonic()
+        bounds = {"patience": timedelta(seconds=0.1), "timeout": timedelta(seconds=2), "records_per_request": 5}
+        with warehouse.sender(**bounds) as sender:
+            verdicts = [each for _, found in sender.send(told) for each in found]
+            assert {(each.outcome, each.reason) for each in verdicts} == {("transient", "cannot be reached")}
+            for asked in (lambda: sender.held(told), lambda: sender.mirror({})):
+                with pytest.raises(Transient, match="cannot be reached"):
+                    asked()
+        assert 1.5 < time.monotonic() - start < 4
+
+
+def test_bounds_say_how_many_records_a_transaction_has(warehouse: Warehouse):
+    told = records("property", *(("set", "plan", f"u{each}", "1") for each in range(12)))
+    with warehouse.sender(records_per_request=5) as sender:
+        assert [len(positions) for positions, _ in sender.send(told)] == [5, 5, 2]
+    assert len(warehouse.values("plan")) == 12
+
+
+def test_a_lock_that_somebody_holds_is_waited_for_as_long_as_patience_allows(postgres: Warehouse):
+    from adbc_driver_postgresql import dbapi
+
+    told = records("property", ("set", "plan", "u1", "1"))
+    with dbapi.connect(postgres.url) as other, other.cursor() as cursor:
+        cursor.execute(str(batches.lock_statement(tables.place("dev", tables.POSTGRESQL))))
+        assert cursor.fetchall() == [(1,)]
+        with postgres.sender(patience=timedelta(seconds=0.5)) as sender:
+            ((_, (verdict,)),) = sender.send(told)
+        assert (verdict.outcome, "55P03" in verdict.reason) == ("transient", True)
+        other.rollback()
+        with postgres.sender() as sender:
+            ((_, (verdict,)),) = sender.send(told)
+        assert verdict.outcome == "delivered"
+
+
+def test_two_writers_at_once_make_the_tables_once(warehouse: Warehouse):
+    def write(key: str) -> list[str]:
+        rows = (("set", f"{key}_{number}", f"u{each}", "1") for number in range(5) for each in range(100))
+        with warehouse.sender(records_per_request=50) as sender:
+            return [each.outcome for _, found in sender.send(records("property", *rows)) for each in found]
+
+    with ThreadPoolExecutor() as threads:
+        assert [set(each) for each in threads.map(write, ["plan", "level", "tier"])] == [{"delivered"}] * 3
+    columns = (f"{key}_{each}" for key in ("plan", "level", "tier") for each in range(5))
+    assert [set(map(str, row)) for row in warehouse.rows("users", *columns)] == [{"1"}] * 100
+
+
+@pytest.mark.parametrize(
+    ("state", "outcome"),
+    [
+        *((each, "transient") for each in ("08006", "08P01", "53100", "53300", "57P01", "57P03", "40001", "40P01")),
+        *((each, "transient") for each in ("55P03", "57014")),
+        *((each, "refused") for each in ("28P01", "28000", "3D000", "42501", "25006", "57P04")),
+        *((each, "invalid") for each in ("22003", "22P02", "22P05", "23505", "42804", "42P10", "0A000", "54011")),
+        ("XX000", "unknown"),
+    ],
+)
+def test_states_of_sql_have_the_outcomes_of_the_reference(state: str, outcome: str):
+    found, reason = failures.meaning(state, "a message with data")
+    assert (found, state in reason, "data" in reason.replace("database", "")) == (outcome, True, False)
 
 
 def test_file_that_cannot_be_opened_holds_the_destination(tmp_path: Path):

@@ -73,7 +73,7 @@ class Batch:
 def lock_statement(where: Where) -> str | None:
     """Keeps a second writer of the same space out until the transaction ends; SQLite has only one."""
     if where.is_postgresql:
-        return f"SELECT pg_advisory_xact_lock(hashtextextended({text(where.schema)}, 0))"
+        return f"SELECT 1 AS locked FROM pg_advisory_xact_lock(hashtextextended({text(where.schema)}, 0))"
     return None
 
 
