@@ -212,6 +212,7 @@ def test_tables_of_an_earlier_version_get_what_they_lack(tmp_path: Path, warehou
         ({"schema": "pg_users"}, "'schema' must be a name"),
         ({"schema": "x" * 64}, "'schema' must be a name"),
         ({"schema": ""}, "'schema' must be a name"),
+        ({"schema": "populace_prod"}, "'schema' must be a name"),
         ({"url": "mysql://x/y"}, "'url' must be"),
     ],
     ids=str,
@@ -223,3 +224,10 @@ def test_settings_that_cannot_be_meant_are_named(settings: dict[str, str], probl
 
 def test_settings_that_are_filled_in_later_pass():
     assert adapter.problems({"url": "${URL}", "history": "${H}", "profiles": "${P}", "schema": "engage_${S}"}) == []
+
+
+def test_two_schemas_of_one_database_are_two_accounts():
+    url = "postgresql://me:hunter2@db/shop"
+    found = [adapter.account({"url": url, **each}) for each in ({}, {"schema": "a"}, {"schema": "b"}, {"schema": "a"})]
+    assert len(set(found)) == 3
+    assert "hunter2" not in "".join(found)

@@ -35,10 +35,10 @@ BATCH = 10_000
 
 
 def account(settings: Settings) -> str:
-    parts = urlsplit(settings["url"])
+    parts, url = urlsplit(settings["url"]), settings["url"]
     if SCHEMES.get(parts.scheme) == POSTGRESQL:
-        return f"{POSTGRESQL}://{parts.hostname}:{parts.port or 5432}{parts.path}"
-    return settings["url"]
+        url = f"{POSTGRESQL}://{parts.hostname}:{parts.port or 5432}{parts.path}"
+    return f"{url} {settings['schema']}" if settings.get("schema") else url
 
 
 def problems(settings: Settings) -> list[str]:
@@ -56,9 +56,10 @@ def _problems_of_url(url: str) -> list[str]:
 
 
 def _problems_of_schema(schema: str) -> list[str]:
-    if "${" in schema or (0 < len(schema.encode()) <= LONGEST_NAME and not schema.startswith("pg_")):
+    if "${" in schema or (0 < len(schema.encode()) <= LONGEST_NAME and not schema.startswith(("pg_", "populace_"))):
         return []
-    return [f"'schema' must be a name of at most {LONGEST_NAME} bytes that does not begin with pg_"]
+    # populace_… is where a space is that names no schema: naming it here could mean another space's.
+    return [f"'schema' must be a name of at most {LONGEST_NAME} bytes that does not begin with pg_ or populace_"]
 
 
 def _switches(settings: Settings) -> list[str]:
