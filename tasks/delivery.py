@@ -10,17 +10,20 @@ same message ids, and what the destination then holds is not guessed.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from populace import sync
 from populace.definitions import Destination
+from populace.destinations import TABLES
 from populace.destinations.protocol import Origin
 from populace.errors import DestinationError, Refused, Transient
+from populace.lake import runs
 from populace.lake.delivery import Ledger
 from populace.space import OpenSpace, due, standing
 from populace.space.due import Books, Work
-from tasks.exchange import Exchange, Progress
+from tasks.exchange import UNFINISHED, Exchange, Progress
 from tasks.senders import Sender, sender
 from tasks.sending import Pace
 from tasks.settings import Secret, resolve
@@ -119,7 +122,8 @@ def send(
         exchange.refuse(_paused_text(paused) if paused else warning)
     else:
         try:
-            exchange.run(lambda: ways.sender(node, origin))
+            tables = partial(runs.table, ledger.store, origin.run_id) if holds_tables(node) else None
+            exchange.run(lambda: ways.sender(node, origin), tables)
         except Refused as refusal:
             exchange.refuse(str(refusal))
     account = exchange.finish()
@@ -129,6 +133,11 @@ def send(
         ledger.pause(exchange.reason, now().isoformat(timespec="seconds"), BY_REFUSAL)
         account |= {"status": "paused", "paused": ledger.state()["paused"], "newly_paused": True}
     return _reported(ledger, {**header, **account})
+
+
+def holds_tables(node: Destination) -> bool:
+    """Whether a destination holds tables of the run whole, beside what it is told of people."""
+    return node.kind in TABLES and node.options.get("profiles") == "true"
 
 
 def previews(space: OpenSpace, only: str | None) -> list[dict[str, Any]]:
@@ -148,6 +157,8 @@ def failure(summary: Mapping[str, Any]) -> DestinationError | None:
     waiting = sum(summary.get(each, 0) for each in sync.WAITING)
     if waiting:
         return Transient(f"{name}: {waiting} records wait for the next sync: {reason}")
+    if reason.startswith(UNFINISHED):
+        return Transient(f"{name}: {reason}")
     return None
 
 

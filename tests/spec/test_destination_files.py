@@ -132,7 +132,7 @@ v:
     - user_di
 """
     assert problems({"dev/destinations.yaml": text}) == [
-        "destinations.yaml:2: 'w': warehouse has no setting 'colour'; known are url",
+        "destinations.yaml:2: 'w': warehouse has no setting 'colour'; known are url, schema, history, profiles",
         "destinations.yaml:6: no identifier 'emial'; did you mean 'email'?",
         "destinations.yaml:7: 'email: newest': write first, last or all",
         "destinations.yaml:9: 'w.limits.requests_per_second': input should be greater than or equal to 0.01",
