@@ -131,7 +131,7 @@ def to_bytes(frame: pl.DataFrame, form: str) -> bytes:
 
 def from_bytes(data: bytes, form: str) -> pl.DataFrame:
     if form == "csv":
-        return pl.read_csv(data, infer_schema=False, empty_string_is_null=False)
+        return pl.read_csv(data, infer_schema=False)  # what is in quotes is never null
     return pl.read_parquet(data)
 
 

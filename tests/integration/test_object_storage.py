@@ -1,7 +1,9 @@
 """What object storage holds after deliveries, read back by somebody who knows the manifest alone: a disk and S3."""
 
+import io
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -309,6 +311,30 @@ def test_after_slices_the_files_of_the_sync_before_are_still_there(disk: Place):
     assert all(disk.read(name) == data for name, data in before.items() if name != "manifest.json")
 
 
+def test_while_a_sync_is_sent_in_slices_every_manifest_and_the_one_before_stay_readable(disk: Place):
+    """The names of files that one sync writes one after the other for the same computation differ."""
+    sent(disk, NOBODY, ONE, origin(1))
+    records = sync.difference(TWO, ONE, "x")
+    read, manifests = disk.read, [disk.read("manifest.json")]
+    for number, part in enumerate(records.iter_slices(2)):
+        with object_storage.Sender(disk.settings, origin(2), QUICK, Path()) as sender:
+            sender.store = Mortal(sender.store, 2 if number % 2 else 99, is_done=True)  # of its files two
+            with suppress(Killed):
+                list(sender.send(part))
+        before = manifests[-1]
+        Shelf(lambda name, said=before: said if name == "manifest.json" else read(name)).states()
+        assert disk.shelf.states() == disk.shelf.replayed()
+        manifests.append(disk.read("manifest.json"))
+    assert len(set(manifests)) > 2
+
+
+def test_a_text_that_reads_like_a_list_is_another_value(disk: Place):
+    text, items = states_of({"u1": "[1]"}, []), states_of({"u1": [1]}, [])
+    sent(disk, NOBODY, text, origin(1))
+    sent(disk, text, items, origin(2))
+    assert texts(read_back(disk, items)) == texts(items)
+
+
 def test_a_part_of_a_sync_said_again_with_more_is_said_once(disk: Place):
     half = ONE.filter(pl.col("kind") == "trait")
     sent(disk, NOBODY, half, origin())
@@ -331,7 +357,16 @@ def test_where_nothing_was_written_nothing_is_held(place: Place):
     assert read_back(place, ONE).height == 0
 
 
-@pytest.mark.parametrize("data", [None, b"", b"PAR1"], ids=["gone", "empty", "another"])
+def table(frame: pl.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer)
+    return buffer.getvalue()
+
+
+OTHERS = table(pl.DataFrame({"id_type": ["user_id"], "id_value": ["u1"], "profile_id": ["use_u1"], "value": ["c"]}))
+
+
+@pytest.mark.parametrize("data", [None, b"", b"PAR1", OTHERS], ids=["gone", "empty", "broken", "another"])
 def test_a_file_that_is_gone_or_not_as_written_is_seen(disk: Place, data: bytes | None):
     place = disk
     sent(place, NOBODY, ONE, origin())
