@@ -184,8 +184,11 @@ class Sender:
 
     def _read(self, state: State | None) -> tuple[pl.DataFrame, dict[str, File]]:
         """The rows of a state, and those of its files that are as they were written, by their digests."""
-        parts, valid = [object_files.HELD.to_frame()], {}
-        for file in state.files if state else ():
+        parts: list[pl.DataFrame] = [object_files.HELD.to_frame()]
+        valid: dict[str, File] = {}
+        if state is None:
+            return parts[0], valid
+        for file in state.files:
             data, form = self._valid(file)
             with suppress(pl.exceptions.PolarsError):  # whoever made the digests fit may not have made the columns fit
                 if data is not None:
