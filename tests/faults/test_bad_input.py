@@ -275,7 +275,7 @@ def test_a_destination_has_keys_of_its_own(wrong, said, guarded, tmp_path, monke
     space = open_space(tmp_path, Destination("files", "object_storage", tuple(settings.items())), "plan")
     publish(space, 1, {"profile_id": ["p1"], "plan": ["gold"]})
     summary = send(space)
-    assert summary["status"] == ("held" if said else "success")
+    assert summary["status"] == ("paused" if said else "success")
     assert said in summary.get("reason", "")
     assert all(key not in str(summary) for key in keys.values())
 
