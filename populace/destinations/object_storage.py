@@ -136,7 +136,7 @@ class Manifest:
     changes
         The changes of each sync that is kept, newest last.
     before
-        Files that only the sync before has named: whoever began to read by its manifest may still be at them.
+        Files that the sync before has named: whoever began to read by its manifest may still be at them.
     """
 
     space: str
@@ -227,15 +227,10 @@ def following(
         computations=tuple(states[each] for each in sorted(states)),
         changes=(*others, now)[-kept:] if kept else (),
     )
-    return replace(manifest, before=_left(before, manifest))
-
-
-def _left(before: Manifest | None, manifest: Manifest) -> tuple[str, ...]:
-    """What the last manifest of the sync before names and this one does not; a sync may write several."""
-    if before is None:
-        return ()
-    last = set(before.before) if before.sync == manifest.sync else before.names
-    return tuple(sorted(last - manifest.names))
+    # A sync may write several manifests; all of them follow the last one of the sync before.
+    if standing.sync != manifest.sync:
+        manifest = replace(manifest, before=tuple(sorted(standing.names)))
+    return manifest
 
 
 def obsolete(paths: Iterable[str], before: Manifest | None, manifest: Manifest) -> list[str]:

@@ -316,10 +316,11 @@ def test_slices_come_to_the_same_state(disk: Place, size: int, form: str):
     assert len(messages) == len(set(messages)) == difference(TWO, ONE, "").height
 
 
-def test_after_slices_the_files_of_the_sync_before_are_still_there(disk: Place):
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_after_slices_the_files_of_the_sync_before_are_still_there(disk: Place, size: int):
     sent(disk, NOBODY, ONE, origin(1))
     before = {name: disk.read(name) for name in disk.names()}
-    sent(disk, ONE, TWO, origin(2), 2)
+    sent(disk, ONE, TWO, origin(2), size)
     assert all(disk.read(name) == data for name, data in before.items() if name != "manifest.json")
 
 
