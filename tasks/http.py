@@ -67,15 +67,17 @@ class Sender:
     def _attempt(self, updates: Sequence[Update]) -> Answer:
         """One conversation and what it came to; exceptions of the network become verdicts."""
         exchange = self.adapter.exchange(updates, self.settings, int(time.time()))
-        request = next(exchange)
+        response: Response | None = None
         while True:
-            response = self._response(request)
-            if isinstance(response, Verdict):
-                return response
             try:
-                request = exchange.send(response)
+                request = exchange.send(response)  # type: ignore[arg-type]  # None starts it
             except StopIteration as end:
-                return _paced(end.value, response)
+                # An exchange may end without a request, where there is nothing to say.
+                return _paced(end.value, response) if response else end.value
+            reply = self._response(request)
+            if isinstance(reply, Verdict):
+                return reply
+            response = reply
 
     def _response(self, request: Request) -> Response | Verdict:
         try:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from populace.destinations import slack
 from populace.errors import Refused
 from tasks.settings import Secret, resolve
 
@@ -72,7 +73,7 @@ def _problem(
     if not address:
         return ""
     is_slack = urlsplit(address).hostname == SLACK
-    document = {"text": message["text"]} if is_slack else dict(message)
+    document = {"text": slack.escaped(message["text"])} if is_slack else dict(message)
     problem = ""
     with httpx.Client(timeout=pace.timeout, follow_redirects=False) as client:
         for attempt in range(pace.tries):

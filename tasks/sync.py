@@ -10,7 +10,7 @@ from populace.lake.delivery import Ledger
 from populace.sync import NO_IDENTIFIER, OUTCOMES, UNCHANGED
 from tasks import progress, report
 from tasks.blocks import secret_block
-from tasks.delivery import deliver, failure
+from tasks.delivery import Ways, deliver, failure
 from tasks.edge import opened
 
 
@@ -24,17 +24,13 @@ def sync_destination(
     confirm: bool = False,  # noqa: FBT001
 ) -> dict:
     """Send a destination what it lacks; fails if it is held or if anything is left waiting."""
-    summary = deliver(
-        opened(space, definitions),
-        destination,
+    ways = Ways(
         environ=os.environ,
         secret=secret_block,
         base=Path(definitions).resolve().parent,
-        dry_run=dry_run,
-        resync=resync,
-        confirm=confirm,
         progress=lambda done, due: progress.report(progress.Step(f"sync {destination}", done, due)),
     )
+    summary = deliver(opened(space, definitions), destination, ways, dry_run=dry_run, resync=resync, confirm=confirm)
     get_run_logger().info("%s", ", ".join(f"{name} {value}" for name, value in summary.items() if value))
     if error := failure(summary):
         raise error

@@ -14,7 +14,7 @@ from populace.lake.delivery import Ledger
 from populace.lake.objects import open_store
 from populace.nodes import Count, Event, Exists, Last, Property
 from populace.space import OpenSpace
-from tasks.delivery import deliver
+from tasks.delivery import Ways, deliver
 from tasks.sending import Pace
 
 QUICK = Pace(window=1.0, first=0.002, longest=0.01, timeout=2.0)
@@ -75,12 +75,23 @@ def publish(
 def send(space: OpenSpace, **options: Any) -> dict[str, Any]:
     """Deliver to the space's only destination, impatiently."""
     (destination,) = space.definition.destinations
-    return deliver(space, destination.name, **{"environ": {}, "pace": QUICK, **options})
+    ways = {name: options.pop(name) for name in ("environ", "secret", "base", "pace", "progress") if name in options}
+    return deliver(space, destination.name, Ways(**{"environ": {}, "pace": QUICK, **ways}), **options)
 
 
 def ledger(space: OpenSpace) -> Ledger:
     (destination,) = space.definition.destinations
     return Ledger(space.lake, destination.name)
+
+
+def acknowledged(space: OpenSpace) -> pl.DataFrame:
+    """Everything that the ledger of the space's only destination says it holds: (kind, key, form, …, value, at)."""
+    books, parts = ledger(space), [pl.DataFrame(schema={**sync.STATE, **sync.HELD})]
+    for computation in books.computations():
+        named = dict(zip(sync.COMPUTATION, computation, strict=True))
+        held = books.acknowledged(computation).with_columns(**{name: pl.lit(each) for name, each in named.items()})
+        parts.append(held.select(parts[0].columns))
+    return pl.concat(parts)
 
 
 def outcomes(summary: dict[str, Any]) -> dict[str, int]:

@@ -53,7 +53,8 @@ ENGINE = {
     # numpy: counts and sums are made in arrays with a place for each profile
     "populace.traits": STAGE | {"numpy"},
     "populace.audiences": STAGE,
-    "populace.sync": STAGE,
+    # numpy: identifiers are paired by walking through sorted numbers
+    "populace.sync": STAGE | {"numpy"},
     "populace.destinations": STAGE | {"httpx"},
     # uuid: names of unfinished files; numpy: the index of messages is sorted arrays, mapped from files
     # expressions: how a number is written as JSON, where columns of several types are united

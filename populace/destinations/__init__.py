@@ -4,10 +4,10 @@ The loader reads from here which kinds and forms exist, which settings they need
 account they reach. Nothing here needs more than the standard library.
 """
 
-from populace.destinations import warehouse, webhook
+from populace.destinations import slack, warehouse, webhook
 from populace.destinations.protocol import Adapter, HttpAdapter
 
-HTTP: dict[str, HttpAdapter] = {"webhook": webhook}
+HTTP: dict[str, HttpAdapter] = {"slack": slack, "webhook": webhook}
 TABLES = {"warehouse": warehouse}
 ADAPTERS: dict[str, Adapter] = {**HTTP, **TABLES}
 

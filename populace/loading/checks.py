@@ -67,7 +67,7 @@ def _check_places(space: Space, documents: Documents) -> None:
 
 def _check_accounts(space: Space, documents: Documents) -> None:
     taken: dict[tuple[str, str], str] = {}
-    for each in space.destinations:
+    for each in _written(space):
         other = taken.setdefault(_account(each), each.name)
         if other != each.name:
             problem = f"'{each.name}' is the same account as '{other}'; one would overwrite what the other writes"
@@ -77,11 +77,16 @@ def _check_accounts(space: Space, documents: Documents) -> None:
 def _check_shared(space: Space, other: Space, documents: Documents) -> None:
     if _overlap(space.lake, other.lake):
         documents["space"].report(("lake",), f"space '{other.name}' has the same lake; give each its own")
-    theirs = {_account(each): each.name for each in other.destinations}
-    for each in space.destinations:
+    theirs = {_account(each): each.name for each in _written(other)}
+    for each in _written(space):
         if same := theirs.get(_account(each)):
             problem = f"'{each.name}' is the same account as '{same}' of space '{other.name}'; give each its own"
             documents["destinations"].report((each.name,), problem)
+
+
+def _written(space: Space) -> list[Destination]:
+    """Destinations that keep what they are told: messages of several spaces may go to one channel."""
+    return [each for each in space.destinations if adapters.ADAPTERS[each.kind].ABOUT.grain == "person"]
 
 
 def _account(destination: Destination) -> tuple[str, str]:

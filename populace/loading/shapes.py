@@ -1,6 +1,6 @@
 """What definition files may look like: the authoring side, from which the frozen nodes are made."""
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, StringConstraints
@@ -32,9 +32,28 @@ def _listed(written: Any) -> Any:
     return [] if written is None else [written] if isinstance(written, str) else written
 
 
+def length(written: str) -> timedelta:
+    """How long `36 hours` is; of a text that the patterns below take."""
+    amount, unit = written.split()
+    return timedelta(**{f"{unit.removesuffix('s')}s": int(amount)})
+
+
+def _within(most: str) -> AfterValidator:
+    """A length that is no longer than another."""
+
+    def checked(written: str) -> str:
+        if length(written) <= length(most):
+            return written
+        message = f"{written} is too long; write at most {most}"
+        raise ValueError(message)
+
+    return AfterValidator(checked)
+
+
 NAME = r"^[a-z][a-z0-9_]{0,62}$"
 KEY = r"^[a-z][a-z0-9_]{0,254}$"
-DURATION = r"^[1-9][0-9]* (hours?|days?)$"
+DURATION = r"^[1-9][0-9]{0,4} (hours?|days?)$"
+PAUSE = r"^[1-9][0-9]{0,4} (seconds?|minutes?|hours?)$"
 IDENTIFIER = r"^[a-z][a-z0-9_.]{0,62}$"
 SHARE = r"^([1-9]?[0-9]|100)%$"
 LIMIT = r"^(none|[1-9][0-9]*( (ever|daily|weekly|monthly|annually))?)$"
@@ -43,6 +62,7 @@ Name = Annotated[str, StringConstraints(pattern=NAME)]
 Key = Annotated[str, StringConstraints(pattern=KEY)]
 Text = Annotated[str, StringConstraints(min_length=1)]
 Duration = Annotated[str, StringConstraints(pattern=DURATION)]
+Pause = Annotated[str, StringConstraints(pattern=PAUSE)]
 Identifier = Annotated[str, StringConstraints(pattern=IDENTIFIER)]
 WRITTEN = BeforeValidator(lambda each: str(each) if type(each) is int else each)  # 5 is the text 5
 Limit = Annotated[str, StringConstraints(pattern=LIMIT), WRITTEN]
@@ -58,6 +78,7 @@ EXAMPLES = {
     NAME: "a lower-case name such as web_shop",
     KEY: "a lower-case key such as new_users_7_days",
     DURATION: "a length such as 60 days or 36 hours",
+    PAUSE: "a length such as 30 seconds or 4 hours",
     IDENTIFIER: "a lower-case identifier such as user_id",
     SHARE: "a share such as 50%",
     LIMIT: "a limit such as 5 weekly, 1 ever, or none",
@@ -147,20 +168,33 @@ class AudienceShape(Shape):
     destinations: Deliveries = []
 
 
+class LimitsShape(Shape):
+    """`limits:` of a destination; its adapter keeps to what the vendor takes, whatever stands here."""
+
+    requests_per_second: float | None = Field(default=None, ge=0.01, le=1_000)
+    records_per_request: int | None = Field(default=None, ge=1, le=100_000)
+    timeout: Annotated[Pause, _within("10 minutes")] | None = None
+    patience: Annotated[Pause, _within("24 hours")] | None = None
+
+
 class DestinationShape(Shape):
-    """One entry of `destinations.yaml`; the other keys are its adapter's settings."""
+    """One entry of `destinations.yaml`; the other keys are its adapter's settings.
+
+    `identifiers` has two forms, which `populace.loading.destinations` reads.
+    """
 
     model_config = ConfigDict(extra="allow", strict=True)
 
     kind: Text
     enabled: bool | str | None = None
     brake: Share = "50%"
+    identifiers: Any = None
+    limits: LimitsShape | None = None
+    reassert_every: Duration | None = None
 
 
 # The shapes of what stands below these keys.
-NESTED = {"identifiers": IdentifierShape, "forbidden": ForbiddenShape, "storage": StorageShape}
+NESTED = {"identifiers": IdentifierShape, "forbidden": ForbiddenShape, "storage": StorageShape, "limits": LimitsShape}
 
 # Keys that the design names and that a later version brings: refused by name, never ignored.
-LATER = {
-    "retention", "sql", "level", "identifiers", "limits", "reassert_every",
-}  # fmt: skip
+LATER = {"retention", "sql", "level"}

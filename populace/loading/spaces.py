@@ -4,24 +4,22 @@ import re
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from types import NoneType
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from populace import destinations as adapters
 from populace import query
-from populace.definitions import Audience, Delivery, Destination, Family, Identity, Source, Space, Storage, Trait
+from populace.definitions import Audience, Family, Identity, Source, Space, Storage, Trait
 from populace.errors import DefinitionError, UsageError
-from populace.loading import checks, identities, shapes
+from populace.loading import checks, destinations, identities, shapes
 from populace.loading.checks import meant
 from populace.loading.documents import Document, Keys, read, read_file
+from populace.loading.variables import VARIABLE, resolve_text
 from populace.nodes import Field, Query
 
 FILES = ("space", "sources", "identity", "traits", "audiences", "destinations")
-VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 T = TypeVar("T")
 Q = TypeVar("Q", bound=Query | Field)
@@ -116,20 +114,22 @@ class _Loader:
                 ("space",), f"space '{shape.space}' is in the folder '{self.name}'; use one name"
             )
         traits = self._each("traits", shapes.Key, shapes.TraitShape, self._trait)
+        identity = self.identity()
+        making = destinations.Making(self.name, self.documents, self.environ, identity)
         return Space(
             name=self.name,
             lake=self._uri("space", ("lake",), shape.lake),
             storage=self._storage("space", ("storage",), shape.storage),
-            window=_length(shape.window),
+            window=shapes.length(shape.window),
             include_anonymous=shape.include_anonymous,
             salt=shape.salt,
             notify=self._addresses(shape.notify),
             sources=self._each("sources", shapes.Name, shapes.SourceShape, self._source),
-            identity=self.identity(),
+            identity=identity,
             traits=tuple(each for each in traits if isinstance(each, Trait)),
             families=tuple(each for each in traits if isinstance(each, Family)),
             audiences=self._each("audiences", shapes.Key, shapes.AudienceShape, self._audience),
-            destinations=self._each("destinations", shapes.Name, shapes.DestinationShape, self._destination),
+            destinations=self._each("destinations", shapes.Name, shapes.DestinationShape, making.destination),
         )
 
     def identity(self) -> Identity:
@@ -152,14 +152,14 @@ class _Loader:
             storage=self._storage("sources", (key, "storage"), storage),
             since=shape.since.isoformat() if shape.since else None,
             keep_context=tuple(shape.keep_context),
-            silent_after=_length(shape.silent_after) if shape.silent_after else None,
+            silent_after=shapes.length(shape.silent_after) if shape.silent_after else None,
             at=self.documents["sources"].place((key,)),
         )
 
     def _trait(self, key: str, shape: shapes.TraitShape) -> Trait | Family | None:
         reducer = self._query("traits", key, "query", shape.query, query.parse_trait)
         of_each = shape.for_each and self._query("traits", key, "for_each", shape.for_each, query.parse_field)
-        deliveries = self._deliveries("traits", key, shape.destinations)
+        deliveries = destinations.deliveries(self.documents, "traits", key, shape.destinations)
         at = self.documents["traits"].place((key,))
         if shape.most is not None and shape.for_each is None:
             self.documents["traits"].report((key, "max"), f"'{key}' is one trait; `max` belongs to `for_each`")
@@ -182,7 +182,7 @@ class _Loader:
 
     def _audience(self, key: str, shape: shapes.AudienceShape) -> Audience | None:
         condition = self._query("audiences", key, "query", shape.query, query.parse_audience)
-        deliveries = self._deliveries("audiences", key, shape.destinations)
+        deliveries = destinations.deliveries(self.documents, "audiences", key, shape.destinations)
         at = self.documents["audiences"].place((key,))
         if condition is None:
             return None
@@ -207,54 +207,6 @@ class _Loader:
         start = self.documents[name].place((*keys, "text"))
         place = f"{start.file}:{start.line + cause.line - 1}"
         self.documents[name].problems.append(f"{place}: '{key}': column {cause.column}: {cause}")
-
-    def _deliveries(self, name: str, key: str, listed: list) -> tuple[Delivery, ...]:
-        known = self.documents["destinations"].data
-        found = []
-        for number, each in enumerate(listed):
-            destination, form = next(iter(each.items())) if isinstance(each, dict) else (each, None)
-            place = (key, "destinations", number)
-            if destination not in known:
-                self.documents[name].report(
-                    place, f"'{key}': no destination '{destination}'{meant(destination, known)}"
-                )
-            else:
-                self._check_form(name, place, destination, form)
-            found.append(Delivery(destination, form))
-        return tuple(found)
-
-    def _check_form(self, name: str, place: Keys, destination: str, form: str | None) -> None:
-        data = self.documents["destinations"].data[destination]
-        kind = data.get("kind") if isinstance(data, dict) else None
-        forms = adapters.ADAPTERS[kind].ABOUT.forms if isinstance(kind, str) and kind in adapters.ADAPTERS else ()
-        if form and forms and form not in forms:
-            self.documents[name].report(place, f"'{destination}' has no form '{form}'; it takes {', '.join(forms)}")
-
-    def _destination(self, key: str, shape: shapes.DestinationShape) -> Destination | None:
-        document = self.documents["destinations"]
-        extra = {name: str(value) for name, value in (shape.model_extra or {}).items()}
-        for name in sorted(shapes.LATER & set(extra)):
-            document.report((key, name), f"'{name}' is not available in this version; leave it out")
-        settings = {name: value for name, value in extra.items() if name not in shapes.LATER}
-        problems = adapters.problems(shape.kind, settings)
-        for problem in problems:
-            document.report((key,), f"'{key}': {problem}")
-        # What is tried out in the development space stays there until someone says otherwise.
-        enabled = self.name != "dev" if shape.enabled is None else self._truth(key, shape.enabled)
-        place = document.place((key,))
-        brake = int(shape.brake.rstrip("%")) / 100
-        return (
-            None if problems else Destination(key, shape.kind, tuple(sorted(settings.items())), enabled, brake, place)
-        )
-
-    def _truth(self, key: str, written: bool | str) -> bool:  # noqa: FBT001, as written in the file
-        try:
-            text = resolve_text(str(written), self.environ).lower()
-        except KeyError as missing:
-            text = f"environment variable {missing.args[0]} is not set"
-        if text not in ("true", "false"):
-            self.documents["destinations"].report((key, "enabled"), f"'enabled' is true or false, not '{text}'")
-        return text == "true"
 
     # --- pieces ------------------------------------------------------------------------------
 
@@ -309,11 +261,6 @@ class _Loader:
         return Storage(**values)
 
 
-def _length(written: str) -> timedelta:
-    amount, unit = written.split()
-    return timedelta(hours=int(amount)) if unit.startswith("hour") else timedelta(days=int(amount))
-
-
 def _without(data: Any, errors: list, shape: Any) -> Any:
     """What is left without its wrong parts, so that mistakes in the rest are told as well; None if that is nothing."""
     rest = deepcopy(data)
@@ -339,20 +286,6 @@ def _texts(storage: Any) -> dict[str, Any]:
     """What is usable of the space's storage, whose problems are told where it stands."""
     given = storage if isinstance(storage, dict) else {}
     return {name: given[name] for name in shapes.StorageShape.model_fields if isinstance(given.get(name), str)}
-
-
-def resolve_text(text: str, environ: Mapping[str, str]) -> str:
-    """`${NAME}` and `${NAME:-default}` replaced; KeyError names a variable that is not set, or empty."""
-
-    def value(found: re.Match) -> str:
-        name, default = found.groups()
-        if given := environ.get(name):
-            return given
-        if default is None:
-            raise KeyError(name)
-        return default
-
-    return VARIABLE.sub(value, text)
 
 
 def _explain(error: Any, keys: Keys, shape: Any) -> str:

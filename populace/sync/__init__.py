@@ -3,53 +3,53 @@
 Sync is state-based: *desired* follows from a run, *acknowledged* from the ledger, and only what
 differs is sent. A destination that was down for a week needs nothing special, and an exit is
 derived from what was sent, not from what the person's profile looks like today. After
-destinations.md 15.5 to 15.8; rules D-20, D-21, D-26, D-44, D-48.
+destinations.md 15.4 to 15.8; rules D-20 to D-22, D-26, D-41 to D-48.
 
-Three frames, one row per (kind, key, form, id_type, id_value) each:
+Everything is done computation by computation, (kind, key, form), so that memory holds one of them. Of each there is
 
-* desired: kind ('trait' | 'audience'), key, form, profile_id, id_type, id_value, value
-* acknowledged: the same columns. A null value means that nobody knows what the destination holds
-* records: the same columns, and action ('set' | 'unset' | 'exit') and message_id before them
+* wanted: profile_id, id_type, id_value, value; a row for each identifier that is told
+* held: the same, and `at`, when it was acknowledged. A null value: nobody knows what the destination holds
+* records: action ('set' | 'unset' | 'exit'), message_id, kind, key, form and the columns of wanted; what is to be sent
+* settled: records with outcome, reason, in_doubt, attempts, and of parked ones what was sent and replied
 
 `value` is canonical JSON text, so that 10 and 10.0 are equal; 'true' for a member, 'false' for
 an exit, null for a trait that is to be removed.
 
-`states` has the frames and outcomes, `desired` and `difference` say what to send, `brake` whether that is too much to
-be meant, `settling` what became of it.
+`states` has the frames and outcomes, `people`, `desired`, `totals` and `difference` say what to send, `brake` whether
+that is too much to be meant, `settling` what became of it, `drift` how a destination differs from the ledger.
 """
 
-from populace.sync.brake import Removal, removals
-from populace.sync.desired import canonical, desired, identified
-from populace.sync.difference import difference, without_parked
-from populace.sync.settling import acknowledge, doubt, doubtful, forget, park, summary
+from populace.sync.brake import Removal, removal
+from populace.sync.desired import NOTHING, Desired, Wanted, asked, canonical
+from populace.sync.difference import Changes, changes, recorded, without_parked
+from populace.sync.drift import Drift, drift, mended
+from populace.sync.people import identified, known
+from populace.sync.settling import acknowledge, counted, forget, park, queue, summary, under_way
 from populace.sync.states import (
-    ADVANCING,
     COMPUTATION,
-    DELIVERED,
+    HELD,
     IDENTIFIER,
-    IDENTIFIERS,
-    INVALID,
     KEY,
+    LETTERS,
     NO_IDENTIFIER,
-    NOOP,
     OUTCOMES,
     PARKED,
+    QUEUE,
     RECORDS,
     REFUSED,
     SETTLED,
     STATE,
-    THROTTLED,
-    TOO_LARGE,
-    TRANSIENT,
     UNCHANGED,
-    UNKNOWN,
     WAITING,
-    WARNING,
-)  # fmt: skip
+    WANTED,
+    Computation,
+)
+from populace.sync.totals import Totals
 
 __all__ = [
-    "ADVANCING", "COMPUTATION", "DELIVERED", "IDENTIFIER", "IDENTIFIERS", "INVALID", "KEY", "NOOP", "NO_IDENTIFIER",
-    "OUTCOMES", "PARKED", "RECORDS", "REFUSED", "SETTLED", "STATE", "THROTTLED", "TOO_LARGE", "TRANSIENT", "UNCHANGED",
-    "UNKNOWN", "WAITING", "WARNING", "Removal", "acknowledge", "canonical", "desired", "difference", "doubt",
-    "doubtful", "forget", "identified", "park", "removals", "summary", "without_parked",
+    "COMPUTATION", "HELD", "IDENTIFIER", "KEY", "LETTERS", "NOTHING", "NO_IDENTIFIER", "OUTCOMES", "PARKED", "QUEUE",
+    "RECORDS", "REFUSED", "SETTLED", "STATE", "UNCHANGED", "WAITING", "WANTED", "Changes", "Computation", "Desired",
+    "Drift", "Removal", "Totals", "Wanted", "acknowledge", "asked", "canonical", "changes", "counted", "drift",
+    "forget", "identified", "known", "mended", "park", "queue", "recorded", "removal", "summary", "under_way",
+    "without_parked",
 ]  # fmt: skip

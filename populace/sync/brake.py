@@ -24,25 +24,17 @@ class Removal:
         return f"{self.removed:,} of {self.members:,} members of '{self.audience}' ({share:.0%}) would be removed"
 
 
-def removals(records: pl.DataFrame, acknowledged: pl.DataFrame, share: float) -> list[Removal]:
-    """The audiences of which too many would be removed, by key.
+def removal(audience: str, records: pl.DataFrame, held: pl.DataFrame, share: float) -> Removal | None:
+    """The removal of members from an audience, if it is too large to be sent unasked.
 
     Parameters
     ----------
-    records
-        The whole difference.
-    acknowledged
-        What the destination holds; who is in doubt counts as a member.
+    records, held
+        The difference, and what the destination holds of the audience; who is in doubt counts as a member.
     share
         Up to this part of an audience may be removed at once: 0.5 is half of it.
     """
-    leaving = _sizes(records.filter(pl.col("action") == "exit"), "removed")
-    held = _sizes(acknowledged.filter(pl.col("value").is_null() | (pl.col("value") == "true")), "members")
-    found = leaving.join(held, on=["key", "form"]).filter(
-        (pl.col("removed") >= FEWEST) & (pl.col("removed") > pl.col("members") * share)
-    )
-    return [Removal(*row) for row in found.sort("key", "form").select("key", "removed", "members").rows()]
-
-
-def _sizes(rows: pl.DataFrame, name: str) -> pl.DataFrame:
-    return rows.filter(pl.col("kind") == "audience").group_by("key", "form").agg(pl.len().alias(name))
+    removed = records.filter(pl.col("action") == "exit").height
+    members = held.filter(pl.col("value").is_null() | (pl.col("value") == "true")).height
+    is_too_much = removed >= FEWEST and removed > members * share
+    return Removal(audience, removed, members) if is_too_much else None

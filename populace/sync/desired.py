@@ -1,115 +1,98 @@
 """What a destination should hold: the values and members of a run, by the identifiers it knows people by."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 import polars as pl
 
 from populace.definitions import Audience, Destination, Trait
-from populace.nodes import Count, Sum
-from populace.sync.states import IDENTIFIER, IDENTIFIERS, KEY, STATE
+from populace.sync.alignment import NUMBER
+from populace.sync.states import WANTED, Computation
+
+Asked = dict[Computation, Trait | Audience]
 
 
-def desired(
-    destination: Destination,
-    traits: Iterable[Trait],
-    audiences: Iterable[Audience],
-    traits_table: pl.LazyFrame,
-    memberships: pl.LazyFrame,
-    external_ids: pl.LazyFrame,
-    *,
-    first_form: str = "property",
-    acknowledged: pl.DataFrame | None = None,
-) -> pl.DataFrame:
-    """Everything that the destination should hold now.
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a destination should hold of one computation.
+
+    `rows` has (profile_id, id_type, id_value, value) for each identifier, and may have its number; `without` counts the
+    values of people who have no identifier that the destination takes: to be told, not sent (D-48).
+    """
+
+    rows: pl.DataFrame
+    without: int = 0
+
+
+NOTHING = Wanted(WANTED.to_frame())
+
+
+def asked(destination: Destination, definitions: Iterable[Trait | Audience], first_form: str) -> Asked:
+    """The computations that go to a destination, each with its definition.
 
     Parameters
     ----------
-    destination
-        Only what is delivered to it is taken.
-    traits, audiences
-        The definitions of the space. One that the run does not know yet has no rows.
-    traits_table, memberships, external_ids
-        Tables of a run (design 4).
     first_form
         What a delivery that names no form means.
-    acknowledged
-        The ledger. A count or sum that matches nothing is null in the table; it is desired as 0
-        where the ledger holds a value for that person, and not at all elsewhere (design 6).
-
-    Returns
-    -------
-    One row per (kind, key, form, identifier), in no order. A value that is null or not a finite
-    number has no row. A profile without identifier has a row for each of its values, with
-    id_type and id_value null: to be counted, not sent (D-48).
     """
-    people = identified(external_ids)
-    wide = traits_table.join(people, on="profile_id", how="left")
-    schema = traits_table.collect_schema()
-    asked = list(_deliveries(destination, traits, first_form))
-    parts = [_trait(wide, trait.key, schema[trait.key], form) for trait, form in asked if trait.key in schema]
-    members = memberships.select(key="audience", profile_id="profile_id").join(people, on="profile_id", how="left")
-    parts += [_audience(members, each.key, form) for each, form in _deliveries(destination, audiences, first_form)]
-    found = pl.concat([STATE.to_frame(), *pl.collect_all(parts)])
-    counted = [trait.key for trait, _ in asked if isinstance(trait.query, Count | Sum) and trait.key in schema]
-    if acknowledged is None or not counted:
-        return found
-    return pl.concat([found, _zeros(found, acknowledged, counted, people.collect())])
-
-
-def identified(external_ids: pl.LazyFrame, id_types: Sequence[str] = IDENTIFIERS) -> pl.LazyFrame:
-    """The identifier by which each profile is known outside: one row per profile that has one.
-
-    The first of `id_types` that the profile has, and of several values the one added last:
-    greatest (added_at, message_id), a tie goes to the value that sorts first (D-47).
-    Returns (profile_id, id_type, id_value).
-    """
-    rank = pl.col("id_type").replace_strict(list(id_types), range(len(id_types)), default=None, return_dtype=pl.Int8)
-    return (
-        external_ids.filter(pl.col("collection") == "users", pl.col("id_type").is_in(list(id_types)))
-        .sort(rank, "added_at", "message_id", "id_value", descending=[False, True, True, False])
-        .unique("profile_id", keep="first", maintain_order=True)
-        .select("profile_id", "id_type", "id_value")
-    )
-
-
-def _deliveries(destination: Destination, definitions: Iterable[Any], first_form: str) -> Iterable[tuple[Any, str]]:
-    """Each definition that goes to the destination, with the form it goes in; each form once."""
+    found: Asked = {}
     for each in definitions:
+        kind = "audience" if isinstance(each, Audience) else "trait"
         forms = [way.form or first_form for way in each.deliveries if way.destination == destination.name]
-        yield from ((each, form) for form in dict.fromkeys(forms))
+        found |= {Computation(kind, each.key, form): each for form in forms}
+    return found
 
 
-def _trait(wide: pl.LazyFrame, key: str, dtype: pl.DataType, form: str) -> pl.LazyFrame:
-    return _stated(wide.with_columns(value=canonical(key, dtype)), "trait", key, form).drop_nulls("value")
+@dataclass(slots=True)
+class Desired:
+    """What a destination should hold of a run, computation by computation.
+
+    Parameters
+    ----------
+    people
+        `identified`: the identifiers of each profile.
+    traits, memberships
+        Tables of the run (design 4). A definition that the run does not know yet has no rows.
+    """
+
+    people: pl.DataFrame
+    traits: pl.LazyFrame
+    memberships: pl.LazyFrame
+    _placed: pl.DataFrame | None = field(default=None, init=False)
+
+    def of(self, computation: Computation) -> Wanted:
+        """A value that is null or not a finite number has no row."""
+        return self._trait(computation.key) if computation.kind == "trait" else self._audience(computation.key)
+
+    def _trait(self, key: str) -> Wanted:
+        schema = self.traits.collect_schema()
+        if key not in schema:
+            return NOTHING
+        values = self.traits.select(key).collect()
+        placed = self._in_rows()
+        found = placed.with_columns(values.get_column(key).gather(placed.get_column("row")).alias("value"))
+        rows = found.with_columns(value=canonical("value", schema[key])).drop_nulls("value")
+        known = values.select(canonical(key, schema[key]).count()).item()
+        return _wanted(rows, known)
+
+    def _audience(self, key: str) -> Wanted:
+        of_it = self.memberships.filter(pl.col("audience") == key)
+        members = of_it.select(pl.col("profile_id").cast(pl.String)).collect()
+        rows = self.people.join(members, on="profile_id", how="semi", maintain_order="left").with_columns(
+            value=pl.lit("true")
+        )
+        return _wanted(rows, members.height)
+
+    def _in_rows(self) -> pl.DataFrame:
+        """The people who have traits, and in which row of the table: found once, so that no key needs a join."""
+        if self._placed is None:
+            rows = self.traits.select(pl.col("profile_id").cast(pl.String)).with_row_index("row").collect()
+            self._placed = self.people.join(rows, on="profile_id", maintain_order="left")
+        return self._placed
 
 
-def _audience(members: pl.LazyFrame, key: str, form: str) -> pl.LazyFrame:
-    return _stated(members.filter(pl.col("key") == key).with_columns(value=pl.lit("true")), "audience", key, form)
-
-
-def _stated(rows: pl.LazyFrame, kind: str, key: str, form: str) -> pl.LazyFrame:
-    return rows.select(
-        kind=pl.lit(kind),
-        key=pl.lit(key),
-        form=pl.lit(form),
-        profile_id=pl.col("profile_id").cast(pl.String),
-        id_type="id_type",
-        id_value="id_value",
-        value="value",
-    )
-
-
-def _zeros(found: pl.DataFrame, acknowledged: pl.DataFrame, keys: list[str], people: pl.DataFrame) -> pl.DataFrame:
-    """A 0 for each person who is still known by the identifier and whose counted events are gone."""
-    return (
-        acknowledged.filter(pl.col("kind") == "trait", pl.col("key").is_in(keys))
-        .join(found, on=KEY, how="anti")
-        .drop("profile_id")
-        .join(people, on=IDENTIFIER)
-        .with_columns(value=pl.lit("0"))
-        .select(list(STATE))
-    )
+def _wanted(rows: pl.DataFrame, known: int) -> Wanted:
+    return Wanted(rows.select(*WANTED, NUMBER), known - rows.filter("is_first").height)
 
 
 def canonical(column: str, dtype: pl.DataType) -> pl.Expr:

@@ -1,60 +1,108 @@
 """What to send: the difference between what is desired and what was acknowledged."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import polars as pl
 
-from populace.sync.states import COMPUTATION, IDENTIFIER, KEY, RECORDS, STATE
+from populace.sync.alignment import in_order, matched
+from populace.sync.desired import Wanted
+from populace.sync.states import COMPUTATION, IDENTIFIER, KEY, RECORDS, STATE, Computation
 
 
-def difference(
-    desired: pl.DataFrame, acknowledged: pl.DataFrame, salt: str, *, compared: Sequence[str] = ("value",)
-) -> pl.DataFrame:
-    """What to send so that the destination holds what is desired.
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What to send of one computation, and how many rows were desired of it, those without identifier included."""
+
+    records: pl.DataFrame
+    desired: int
+    without: int
+
+
+def changes(
+    computation: Computation,
+    wanted: Wanted,
+    held: pl.DataFrame,
+    *,
+    compared: Sequence[str] = ("value",),
+    zeros: pl.DataFrame | None = None,
+    since: datetime | None = None,
+) -> Changes:
+    """What to send so that the destination holds what is desired of one computation.
 
     Parameters
     ----------
-    desired, acknowledged
-        The two states. Rows without identifier are passed over.
-    salt
-        What names this delivery: space, destination, run and generation. It enters the message
-        ids, so that a record which is sent again after a kill carries the id it had before.
+    wanted, held
+        The two states.
     compared
         The columns of which a change is a change; 'profile_id' too where the destination keeps it.
+    zeros
+        For a count or a sum, which is null in the table where nothing matches: the people there are. Who still goes by
+        an identifier that a value was told for is told 0, not that there is no value any more (design 6).
+    since
+        What was acknowledged before this instant is told again.
 
     Returns
     -------
-    Records (see above), those of one identifier next to each other, in an order that means
-    nothing and follows from the rows alone. 'set': new or changed. 'unset' and 'exit': a trait or
-    membership that the ledger knows and that is desired no more, under the identifier it was sent with.
+    Changes
+        Records without message ids. 'set': new or changed. 'unset' and 'exit': a trait or membership that the ledger
+        knows and that is desired no more, under the identifier it was sent with.
     """
-    wanted = desired.drop_nulls("id_value").partition_by(COMPUTATION, as_dict=True)
-    held = acknowledged.partition_by(COMPUTATION, as_dict=True)
-    # One computation at a time: a join on two columns of one key costs a quarter of one on all five.
-    parts = [_changes(wanted.get(each), held.get(each), compared) for each in sorted({*wanted, *held})]
+    # A null in `held`, of which nobody knows what the destination holds, equals nothing.
+    value = pl.col("value") if since is None else pl.when(pl.col("at") >= since).then("value").alias("value")
+    rows, held = in_order(wanted.rows), in_order(held).with_columns(value)
+    is_same, is_wanted = matched(rows, held, compared)
+    changed, gone = rows.filter(pl.Series(~is_same)), held.filter(pl.Series(~is_wanted))
+    at_zero = _at_zero(gone, zeros)
+    gone = gone.join(at_zero, on=IDENTIFIER, how="anti")
+    is_audience = computation.kind == "audience"
+    parts = [
+        _acted(changed, "set"),
+        _acted(at_zero.join(held, on=[*IDENTIFIER, *compared], how="anti"), "set"),
+        _acted(gone.with_columns(value=pl.lit("false" if is_audience else None)), "exit" if is_audience else "unset"),
+    ]
+    named = {name: pl.lit(value) for name, value in zip(COMPUTATION, computation, strict=True)}
+    records = pl.concat(parts).with_columns(**named).select("action", *STATE)
+    return Changes(records, wanted.rows.height + wanted.without + at_zero.height, wanted.without)
+
+
+def _at_zero(gone: pl.DataFrame, people: pl.DataFrame | None) -> pl.DataFrame:
+    """A 0 for each of those who have no value any more and still go by the identifier they had one under."""
+    if people is None or gone.is_empty():
+        return gone.clear()
+    return people.join(gone, on=IDENTIFIER, how="semi").with_columns(value=pl.lit("0"))
+
+
+def _acted(rows: pl.DataFrame, action: str) -> pl.DataFrame:
+    return rows.select(pl.lit(action).alias("action"), "profile_id", *IDENTIFIER, pl.col("value").cast(pl.String))
+
+
+def recorded(parts: Iterable[pl.DataFrame], salt: str, waiting: pl.DataFrame) -> pl.DataFrame:
+    """The records of all computations, in the order in which they are sent, each with its message id.
+
+    Parameters
+    ----------
+    salt
+        What names this delivery: space, destination, run and generation.
+    waiting
+        Records that are not through yet: one that is still due keeps the message id under which it may have arrived
+        already, also in a later run.
+
+    Returns
+    -------
+    Records, those of one identifier next to each other, in an order that means nothing and follows from the rows alone.
+    """
     records = pl.concat([RECORDS.to_frame().drop("message_id"), *parts])
     # Mixed, so that what is sent first is a fair sample: ids that are bad often stand together.
     mixed = pl.struct(IDENTIFIER).hash()
-    records = records.sort(mixed, "id_type", "id_value", "kind", "key", "form")
-    return records.with_columns(_message_ids(records, salt)).select(list(RECORDS))
-
-
-def _changes(desired: pl.DataFrame | None, acknowledged: pl.DataFrame | None, compared: Sequence[str]) -> pl.DataFrame:
-    """The records of one computation, without message ids."""
-    wanted = STATE.to_frame() if desired is None else desired
-    held = STATE.to_frame() if acknowledged is None else acknowledged
-    before = held.select(*IDENTIFIER, *(pl.col(name).alias(f"held {name}") for name in compared))
-    is_changed = pl.any_horizontal(pl.col(name).ne_missing(pl.col(f"held {name}")) for name in compared)
-    changed = wanted.join(before, on=IDENTIFIER, how="left").filter(is_changed)
-    is_audience = pl.col("kind") == "audience"
-    gone = held.join(wanted, on=IDENTIFIER, how="anti").with_columns(
-        action=pl.when(is_audience).then(pl.lit("exit")).otherwise(pl.lit("unset")),
-        value=pl.when(is_audience).then(pl.lit("false")),
-    )
-    columns = ["action", *STATE]
-    return pl.concat([changed.with_columns(action=pl.lit("set")).select(columns), gone.select(columns)])
+    records = records.sort(mixed, *IDENTIFIER, *COMPUTATION)
+    before = waiting.select(*KEY, "action", "value", before="message_id")
+    found = records.join(before, on=[*KEY, "action", "value"], how="left", nulls_equal=True, maintain_order="left")
+    ids = pl.coalesce("before", _message_ids(records, salt))
+    return found.with_columns(message_id=ids).select(list(RECORDS))
 
 
 def _message_ids(records: pl.DataFrame, salt: str) -> pl.Series:
@@ -79,6 +127,6 @@ def without_parked(records: pl.DataFrame, letters: pl.DataFrame) -> tuple[pl.Dat
     """
     same = [*KEY, "action", "value"]
     return (
-        records.join(letters, on=same, how="anti", nulls_equal=True),
+        records.join(letters, on=same, how="anti", nulls_equal=True, maintain_order="left"),
         letters.join(records, on=same, how="semi", nulls_equal=True),
     )

@@ -1,74 +1,112 @@
-"""What an exchange leaves behind: the ledger, the letters, and the account of it."""
+"""What an exchange leaves behind: the ledger, what waits, the letters, and the account of it."""
 
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import polars as pl
 
+from populace.sync.alignment import in_order, merged
 from populace.sync.states import (
     ADVANCING,
+    HELD,
+    IDENTIFIER,
     KEY,
+    LETTERS,
     NO_IDENTIFIER,
     OUTCOMES,
     PARKED,
+    QUEUE,
     REFUSED,
-    STATE,
+    SETTLED,
     UNCHANGED,
+    UNKNOWN,
     WAITING,
 )
 
+# What nobody knows the fate of and may not be sent twice counts as done: sent at most once.
+IS_DONE = pl.col("outcome").is_in(ADVANCING) | ((pl.col("outcome") == UNKNOWN) & ~pl.col("in_doubt"))
 
-def acknowledge(acknowledged: pl.DataFrame, settled: pl.DataFrame) -> pl.DataFrame:
-    """The ledger after an exchange: only what was delivered, a no-op or warned about advances it.
 
-    `settled` are records with `outcome`, in the order they were sent; of several with one key the
-    last counts. Doing it twice is doing it once.
+def acknowledge(held: pl.DataFrame, settled: pl.DataFrame, at: datetime) -> pl.DataFrame:
+    """What a destination holds of one computation after an exchange.
+
+    `settled` are records of it with their outcomes, in the order they were sent; of several with one identifier the
+    last counts. Only what was delivered, a no-op or warned about advances the ledger. What may have arrived or not
+    has a null value from then on: the next difference then sends whatever is desired, a removal included, instead of
+    trusting a value that may have been overwritten. Doing it twice is doing it once.
     """
-    advanced = settled.filter(pl.col("outcome").is_in(ADVANCING)).unique(KEY, keep="last", maintain_order=True)
-    kept = acknowledged.join(advanced, on=KEY, how="anti")
-    held = advanced.filter(pl.col("action") == "set")
-    return pl.concat([kept, held.select(list(STATE))]).sort(KEY)
+    if settled.is_empty():
+        return held
+    touched = settled.filter(IS_DONE | pl.col("in_doubt")).unique(IDENTIFIER, keep="last", maintain_order=True)
+    kept = in_order(held).join(touched, on=IDENTIFIER, how="anti", maintain_order="left")
+    is_known = touched.filter(IS_DONE, pl.col("action") == "set").with_columns(at=pl.lit(at, HELD["at"]))
+    in_doubt = touched.filter(~IS_DONE).with_columns(
+        pl.lit(None, pl.String).alias("value"), at=pl.lit(None, HELD["at"])
+    )
+    return merged(kept, pl.concat([is_known.select(list(HELD)), in_doubt.select(list(HELD))]))
 
 
-def doubt(acknowledged: pl.DataFrame, records: pl.DataFrame) -> pl.DataFrame:
-    """The ledger when nobody knows whether these records arrived: their values become null.
-
-    The next difference then sends whatever is desired for them, a removal included, instead of
-    trusting a value that may have been overwritten.
-    """
-    unsure = records.unique(KEY, keep="last").with_columns(value=pl.lit(None, pl.String)).select(list(STATE))
-    return pl.concat([acknowledged.join(unsure, on=KEY, how="anti"), unsure]).sort(KEY)
+def under_way(sending: pl.DataFrame, settled: pl.DataFrame) -> pl.DataFrame:
+    """What a killed delivery left behind, with the outcomes that nobody wrote down: unknown, and in doubt."""
+    rest = sending.join(settled, on=KEY, how="anti", maintain_order="left")
+    lost = {"outcome": UNKNOWN, "reason": "the sync was interrupted", "in_doubt": True, "attempts": 1}
+    named = {name: pl.lit(value, SETTLED[name]) for name, value in lost.items()}
+    return rest.with_columns(**named, sent=pl.lit(None, pl.String), reply=pl.lit(None, pl.String)).select(list(SETTLED))
 
 
-def forget(acknowledged: pl.DataFrame) -> pl.DataFrame:
+def forget(held: pl.DataFrame) -> pl.DataFrame:
     """The ledger for a resync: what was sent to whom stays known, its values do not."""
-    return acknowledged.with_columns(value=pl.lit(None, pl.String))
+    return held.with_columns(pl.lit(None, pl.String).alias("value"), at=pl.lit(None, HELD["at"]))
 
 
-def doubtful(settled: pl.DataFrame) -> pl.DataFrame:
-    """The records that one of several attempts may have delivered, whatever the last one came to."""
-    return settled.filter(pl.col("in_doubt"), ~pl.col("outcome").is_in(ADVANCING))
+def queue(waiting: pl.DataFrame, settled: pl.DataFrame, at: datetime) -> pl.DataFrame:
+    """What waits for the next sync, each record with the time it has been waiting since and all its attempts."""
+    left = settled.filter(pl.col("outcome").is_in((*WAITING, REFUSED)), ~IS_DONE)
+    return _dated(left, waiting, at).select(list(QUEUE)).sort(KEY)
 
 
-def park(letters: pl.DataFrame, settled: pl.DataFrame) -> pl.DataFrame:
+def park(letters: pl.DataFrame, waiting: pl.DataFrame, settled: pl.DataFrame, at: datetime) -> pl.DataFrame:
     """The letters after an exchange: those that can never succeed, the newest for each key."""
-    return pl.concat([letters, settled.filter(pl.col("outcome").is_in(PARKED))]).unique(KEY, keep="last").sort(KEY)
+    refused = _dated(settled.filter(pl.col("outcome").is_in(PARKED)), waiting, at).select(list(LETTERS))
+    return pl.concat([letters, refused]).unique(KEY, keep="last").sort(KEY)
 
 
-def summary(desired: pl.DataFrame, records: pl.DataFrame, settled: pl.DataFrame) -> dict[str, Any]:
+def _dated(records: pl.DataFrame, before: pl.DataFrame, at: datetime) -> pl.DataFrame:
+    """Records with the first and the last time they were tried, and the attempts of earlier syncs added."""
+    known = before.select("message_id", tried="attempts", since="since")
+    found = records.join(known, on="message_id", how="left", maintain_order="left")
+    now = pl.lit(at, QUEUE["at"])
+    attempts = (pl.col("attempts").fill_null(0) + pl.col("tried").fill_null(0)).cast(pl.Int32)
+    return found.with_columns(attempts=attempts, since=pl.coalesce("since", now), at=now)
+
+
+def summary(desired: int, without: int, records: pl.DataFrame, outcomes: Mapping[str, int]) -> dict[str, Any]:
     """The honest account of a sync: computed = sum of outcomes, everything under its own name.
 
-    `records` is the whole difference, `settled` has one outcome for each of them, parked ones
-    included. `status` is 'success' only if nothing is invalid, waiting, refused or unknown.
+    Parameters
+    ----------
+    desired, without
+        How many values and memberships there should be, and how many of them have no identifier.
+    records
+        The whole difference.
+    outcomes
+        How many records of it, parked ones included, had which. `status` is 'success' only if nothing is invalid,
+        waiting, refused or unknown.
     """
     sets = records.filter(pl.col("action") == "set").height
     removals = records.height - sets
-    without = desired["id_value"].null_count()
-    counts = dict(settled.group_by("outcome").len().iter_rows())
-    outcomes = {name: counts.get(name, 0) for name in OUTCOMES}
-    outcomes |= {UNCHANGED: desired.height - without - sets, NO_IDENTIFIER: without}
-    computed = desired.height + removals
-    assert computed == sum(outcomes.values()), "a record without an outcome, or with two"
-    return {"status": _status(outcomes), "computed": computed, "to_set": sets, "to_remove": removals, **outcomes}
+    counts = {name: outcomes.get(name, 0) for name in OUTCOMES}
+    counts |= {UNCHANGED: desired - without - sets, NO_IDENTIFIER: without}
+    computed = desired + removals
+    assert computed == sum(counts.values()), "a record without an outcome, or with two"
+    return {"status": _status(counts), "computed": computed, "to_set": sets, "to_remove": removals, **counts}
+
+
+def counted(*settled: pl.DataFrame) -> dict[str, int]:
+    """How many records have which outcome."""
+    together = pl.concat([each.select("outcome") for each in settled])
+    return dict(together.group_by("outcome").len().iter_rows())
 
 
 def _status(outcomes: dict[str, int]) -> str:

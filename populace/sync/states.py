@@ -1,4 +1,6 @@
-"""The three frames of a sync, and the outcomes that a record may have."""
+"""The frames of a sync, and the outcomes that a record may have."""
+
+from typing import NamedTuple
 
 import polars as pl
 
@@ -19,12 +21,44 @@ ADVANCING = (DELIVERED, NOOP, WARNING)
 PARKED = (INVALID, TOO_LARGE)
 WAITING = (THROTTLED, TRANSIENT, UNKNOWN)
 
-IDENTIFIERS = ("user_id", "email")  # in order; the newest of the first type a profile has (design 3)
 
-COMPUTATION = ("kind", "key", "form")
+class Computation(NamedTuple):
+    """What is told of people, in one of the forms that a destination takes: the unit that the ledger is kept by."""
+
+    kind: str  # 'trait' | 'audience'
+    key: str
+    form: str
+
+
+COMPUTATION = Computation._fields
 IDENTIFIER = ("id_type", "id_value")
 KEY = (*COMPUTATION, *IDENTIFIER)
+
 TEXT = pl.String()
-STATE = pl.Schema(dict.fromkeys(("kind", "key", "form", "profile_id", "id_type", "id_value", "value"), TEXT))
+INSTANT = pl.Datetime("us", "UTC")
+WANTED = pl.Schema(dict.fromkeys(("profile_id", *IDENTIFIER, "value"), TEXT))
+HELD = pl.Schema([*WANTED.items(), ("at", INSTANT)])
+STATE = pl.Schema([*dict.fromkeys(COMPUTATION, TEXT).items(), *WANTED.items()])
 RECORDS = pl.Schema([("action", TEXT), ("message_id", TEXT), *STATE.items()])
-SETTLED = pl.Schema([*RECORDS.items(), ("outcome", TEXT), ("reason", TEXT), ("in_doubt", pl.Boolean())])
+SETTLED = pl.Schema(
+    [
+        *RECORDS.items(),
+        ("outcome", TEXT),
+        ("reason", TEXT),
+        ("in_doubt", pl.Boolean()),
+        ("attempts", pl.Int32()),
+        ("sent", TEXT),
+        ("reply", TEXT),
+    ]
+)
+QUEUE = pl.Schema(
+    [
+        *RECORDS.items(),
+        ("outcome", TEXT),
+        ("reason", TEXT),
+        ("attempts", pl.Int32()),
+        ("since", INSTANT),
+        ("at", INSTANT),
+    ]
+)
+LETTERS = pl.Schema([*QUEUE.items(), ("sent", TEXT), ("reply", TEXT)])

@@ -17,7 +17,7 @@ from populace.errors import LakeError
 from populace.lake import runs
 from populace.lake.objects import LocalStore
 from populace.space import OpenSpace, open_space, recompute
-from tasks.delivery import deliver
+from tasks.delivery import Ways, deliver
 from tests import driving
 from tests.companies import AS_OF
 
@@ -33,7 +33,7 @@ def follow(space: OpenSpace, as_of: datetime = AS_OF, environ: dict[str, str] | 
         recompute.complete(space, run)
     recompute.publish(space, run)
     found = os.environ if environ is None else environ
-    return [deliver(space, each.name, environ=found) for each in space.definition.destinations]
+    return [deliver(space, each.name, Ways(found)) for each in space.definition.destinations]
 
 
 class Mortal(LocalStore):

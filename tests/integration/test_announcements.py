@@ -83,6 +83,13 @@ def test_slack_gets_the_text_alone(ear, monkeypatch):
     assert ear.heard == [{"text": "dev: replay completed"}]
 
 
+def test_a_message_mentions_nobody_in_slack(ear, monkeypatch):
+    monkeypatch.setattr(notify, "SLACK", "127.0.0.1")
+    message = MESSAGE | {"text": "<!channel> & co"}
+    notify.send([ear.url], message, environ={}, secret=None, warn=pytest.fail, pace=HASTY)
+    assert ear.heard == [{"text": "&lt;!channel&gt; &amp; co"}]
+
+
 def test_an_address_comes_from_the_environment_or_from_a_secret(ear):
     assert told("${EAR}", EAR=ear.url) == []
     notify.send(["${EAR}"], MESSAGE, environ={}, secret={"EAR": ear.url}.get, warn=pytest.fail, pace=HASTY)

@@ -15,7 +15,7 @@ from populace.lake import ledger, objects, runs
 from populace.lake.objects import Store, open_store
 from populace.space import views
 from populace.space.schemas import RUN
-from tasks.delivery import deliver
+from tasks.delivery import Ways, deliver
 from tests import driving
 from tests.companies import AS_OF, Company, write_archive
 
@@ -220,7 +220,7 @@ def test_s3_and_a_disk_give_the_same_tables(companies):
 
 
 def _sent(company: Company, space) -> int:
-    return deliver(space, "warehouse", environ=company.environment)["delivered"]
+    return deliver(space, "warehouse", Ways(company.environment))["delivered"]
 
 
 def test_s3_reads_what_is_new_and_only_that(companies, s3):

@@ -183,7 +183,7 @@ def test_wrong_user_holds_the_destination_and_shows_no_password(tmp_path: Path, 
     space = delivering_to(Warehouse(url), tmp_path, "plan")
     publish(space, 1, FIRST)
     summary = send(space)
-    assert summary["status"] == "held"
+    assert summary["status"] == "paused"
     assert isinstance(failure(summary), Refused)
     assert "hunter2" not in f"{summary} {failure(summary)} {ledger(space).report()}"
 
@@ -266,12 +266,12 @@ def test_states_of_sql_have_the_outcomes_of_the_reference(state: str, outcome: s
 def test_file_that_cannot_be_opened_holds_the_destination(tmp_path: Path):
     missing = delivering_to(Warehouse(f"sqlite://{tmp_path}/nowhere/w.db"), tmp_path, "plan")
     publish(missing, 1, FIRST)
-    assert send(missing)["status"] == "held"
+    assert send(missing)["status"] == "paused"
     (tmp_path / "text.db").write_text("this is no database\n" * 100)
     broken = delivering_to(Warehouse(f"sqlite://{tmp_path}/text.db"), tmp_path / "b", "plan")
     publish(broken, 1, FIRST)
     summary = send(broken)
-    assert summary["status"] == "held"
+    assert summary["status"] == "paused"
     assert "not an SQLite database" in summary["reason"]
 
 

@@ -15,9 +15,9 @@ import pytest
 from populace.definitions import Destination
 from populace.errors import Refused, Transient, UsageError
 from populace.space import OpenSpace
-from tasks.delivery import deliver, failure
+from tasks.delivery import Ways, deliver, failure
 from tasks.sending import Pace
-from tests.deliveries import QUICK, ledger, open_space, outcomes, publish, send
+from tests.deliveries import QUICK, acknowledged, ledger, open_space, outcomes, publish, send
 from tests.receivers import SECRET, Receiver, serve
 
 
@@ -167,7 +167,7 @@ def test_nobody_listening(space: OpenSpace, receiver: Receiver):
     assert outcomes(summary) == {"transient": 30}
     assert "cannot connect" in summary["reason"]
     # Nothing was on the wire, so nothing is in doubt.
-    assert ledger(space).acknowledged().is_empty()
+    assert acknowledged(space).is_empty()
 
 
 def test_what_may_have_arrived_is_taken_back_when_it_is_no_longer_desired(space: OpenSpace, receiver: Receiver):
@@ -185,8 +185,9 @@ def test_what_may_have_arrived_is_taken_back_when_it_is_no_longer_desired(space:
 def test_a_refusal_after_a_lost_answer_leaves_doubt(space: OpenSpace, receiver: Receiver):
     receiver.script = ["lost", 401]
     assert outcomes(sync(space, receiver)) == {"refused": 30}
-    assert ledger(space).acknowledged().height == 5
+    assert acknowledged(space).height == 5
     publish(space, 2, plans(0))
+    ledger(space).resume()
     sync(space, receiver)
     assert receiver.values("plan") == {}
 
@@ -255,18 +256,42 @@ def test_a_call_over_32_kilobytes_is_counted_and_not_sent(space: OpenSpace, rece
 def test_refusal_holds_the_destination_after_one_request(space: OpenSpace, receiver: Receiver, status: int):
     receiver.script = [200, (status, {"Location": receiver.url})]
     summary = sync(space, receiver)
-    assert summary["status"] == "held"
+    assert (summary["status"], summary["newly_paused"]) == ("paused", True)
     assert str(status) in summary["reason"]
     assert outcomes(summary) == {"delivered": 5, "refused": 25}
     assert isinstance(failure(summary), Refused)
     assert len(receiver.requests) == 2
+
+
+def test_a_refused_destination_is_paused_until_it_is_resumed(space: OpenSpace, receiver: Receiver):
+    receiver.script = [200, 403]
+    first = sync(space, receiver)
+    again = sync(space, receiver)
+    assert len(receiver.requests) == 2
+    assert outcomes(again) == {"refused": 25, "unchanged": 5}
+    assert (again["status"], again["paused"], "newly_paused" in again) == ("paused", first["paused"], False)
+    assert isinstance(failure(again), Refused)
+    ledger(space).resume()
     assert outcomes(sync(space, receiver)) == {"delivered": 25, "unchanged": 5}
+
+
+def test_what_a_person_paused_waits_and_is_no_failure(space: OpenSpace, receiver: Receiver):
+    ledger(space).pause("their migration", "2024-03-01T00:00:00+00:00", "person")
+    summary = sync(space, receiver)
+    assert (summary["status"], summary["reason"]) == (
+        "paused",
+        "paused since 2024-03-01T00:00:00+00:00: their migration",
+    )
+    assert failure(summary) is None
+    assert receiver.requests == []
+    ledger(space).resume()
+    assert outcomes(sync(space, receiver)) == {"delivered": 30}
 
 
 def test_wrong_secret_is_refused_and_appears_nowhere(space: OpenSpace, receiver: Receiver, caplog: Any):
     caplog.set_level("DEBUG")
     summary = sync(space, receiver, secret={"HOOK_SECRET": "hunter2"}.get)
-    assert summary["status"] == "held"
+    assert summary["status"] == "paused"
     everything = caplog.text + json.dumps(summary) + json.dumps(ledger(space).report()) + str(failure(summary))
     assert "hunter2" not in everything
     assert all(user not in everything for user in USERS[:20])
@@ -293,7 +318,7 @@ def test_environment_comes_before_secret_blocks_and_defaults(space: OpenSpace, r
 
 def test_unknown_destination_and_missing_run_are_errors_of_use(tmp_path: Path, space: OpenSpace):
     with pytest.raises(UsageError, match="no destination 'crm' in space 'dev'; there is hook"):
-        deliver(space, "crm", environ={})
+        deliver(space, "crm", Ways({}))
     unpublished = open_space(tmp_path / "empty", Destination("hook", "webhook"), "plan")
     with pytest.raises(UsageError, match="no published run"):
         send(unpublished)
@@ -378,10 +403,12 @@ def test_after_any_mischief_one_quiet_sync_makes_it_equal(space: OpenSpace, rece
         names = {each: each if chance.random() < 0.8 else f"other-{each}" for each in sorted({*profiles, *buyers})}
         publish(space, number, {"profile_id": profiles, "plan": values}, {"buyers": buyers}, names)
         receiver.script = chance.choices(storms, k=chance.randrange(12))
+        ledger(space).resume()
         with contextlib.suppress(Killed):
             limit = chance.choice([5, 10, 1_000])
             sync(space, receiver, pace=hasty, resync=chance.random() < 0.2, progress=kill_after(limit))
     receiver.script = []
+    ledger(space).resume()
     assert sync(space, receiver)["status"] == "success"
     plan = {names[each]: value for each, value in zip(profiles, values, strict=True) if value}
     assert receiver.values("plan") == plan

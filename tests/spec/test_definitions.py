@@ -24,7 +24,7 @@ def test_all_problems_of_a_space_are_told_at_once_by_file_and_line(problems):
     assert problems(files) == [
         "audiences.yaml:3: 'a': no destination 'warehose'; did you mean 'warehouse'?",
         "audiences.yaml:4: 'b': column 8: ')' cannot stand here",
-        "destinations.yaml:2: 'hook': no kind 'webhok'; known are warehouse, webhook",
+        f"destinations.yaml:2: 'hook': no kind 'webhok'; known are {', '.join(sorted(ADAPTERS))}",
         "identity.yaml:2: '1 never': write a limit such as 5 weekly, 1 ever, or none",
         "identity.yaml:3: no identifier 'emial'; there is user_id",
         "sources.yaml:2: 'split.archive' is missing",
@@ -365,10 +365,7 @@ def test_a_destination_is_named_alone_or_with_its_form(load):
         ("traits", f't: {{query: "{COUNT}", level: x}}', "level"),
         ("traits", "t: {sql: {connection: w}}", "sql"),
         ("audiences", f'a: {{query: "{SOME}", level: x}}', "level"),
-        *(
-            ("destinations", f"w: {{kind: warehouse, url: 'sqlite:w', {key}: x}}", key)
-            for key in ("identifiers", "limits", "reassert_every")
-        ),
+        ("destinations", "w: {kind: warehouse, url: 'sqlite:w', sql: x}", "sql"),
     ],
 )
 def test_what_is_not_available_yet_is_refused_by_name(problems, file, text, key):

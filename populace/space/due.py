@@ -1,0 +1,216 @@
+"""What a destination is due: the difference between the current run and its ledger, computation by computation."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import polars as pl
+
+from populace import sync
+from populace.definitions import Destination, Trait
+from populace.destinations import ADAPTERS
+from populace.destinations.protocol import Origin
+from populace.errors import UsageError
+from populace.lake import runs
+from populace.lake.delivery import Ledger
+from populace.nodes import Count, Sum
+from populace.space import families
+from populace.space.opening import OpenSpace
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is to be done for a destination.
+
+    `records` is the whole difference; `parked` are those of them that were refused before and have not changed since,
+    `due` the others. `waiting` is what an earlier sync left. `desired` counts the values and memberships that there
+    should be, `without` those of people it knows no identifier of. `letters` and `queue` stay in the ledger
+    whatever comes of `due`; with `is_stale` they differ from what is stored there.
+    """
+
+    records: pl.DataFrame
+    due: pl.DataFrame
+    parked: pl.DataFrame
+    waiting: pl.DataFrame
+    letters: pl.DataFrame
+    queue: pl.DataFrame
+    is_stale: bool
+    desired: int
+    without: int
+    removals: tuple[sync.Removal, ...] = ()
+
+    def only(self, keys: pl.DataFrame) -> "Work":
+        """The part of it that concerns these (kind, key, form, id_type, id_value); the rest stays as it is."""
+        records, due, parked = (
+            each.join(keys, on=sync.KEY, how="semi", maintain_order="left")
+            for each in (self.records, self.due, self.parked)
+        )
+        return replace(
+            self,
+            records=records,
+            due=due,
+            parked=parked,
+            queue=self.waiting.join(keys, on=sync.KEY, how="anti"),
+            desired=records.filter(pl.col("action") == "set").height,
+            without=0,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """The ledger of a destination as it is once what a killed delivery left behind is folded in.
+
+    `settled` are the outcomes that were written down and not folded yet, and those of the records that were under way.
+    With `is_forgotten` it is as a resync makes it: nobody knows what the destination holds of what it was sent.
+    """
+
+    ledger: Ledger
+    settled: pl.DataFrame
+    at: datetime
+    is_forgotten: bool = False
+
+    @property
+    def are_stale(self) -> bool:
+        """Whether they differ from what is stored."""
+        return self.is_forgotten or not self.settled.is_empty()
+
+    def held(self, computation: sync.Computation, settled: pl.DataFrame | None = None) -> pl.DataFrame:
+        """What the destination holds of a computation, after these further outcomes."""
+        held = _or_empty(self.ledger.acknowledged(computation), sync.HELD)
+        held = sync.acknowledge(held, _of(self.settled, computation), self.at)
+        held = sync.forget(held) if self.is_forgotten else held
+        return held if settled is None else sync.acknowledge(held, _of(settled, computation), self.at)
+
+    def computations(self) -> list[sync.Computation]:
+        """Everything that the destination may hold something of."""
+        pending = self.settled.select(sync.COMPUTATION).unique().rows()
+        return sorted({sync.Computation(*each) for each in (*self.ledger.computations(), *pending)})
+
+    def letters(self) -> pl.DataFrame:
+        """What can never succeed."""
+        stored = _or_empty(self.ledger.letters(), sync.LETTERS)
+        return stored.clear() if self.is_forgotten else sync.park(stored, self._stored_queue(), self.settled, self.at)
+
+    def waiting(self) -> pl.DataFrame:
+        """What waits; with what was under way at a kill, under the message ids it had."""
+        stored = self._stored_queue()
+        if self.is_forgotten:
+            return stored.clear()
+        left = stored.join(self.settled, on=sync.KEY, how="anti")
+        return pl.concat([left, sync.queue(stored, self.settled, self.at)]).sort(sync.KEY)
+
+    def fold(self, settled: pl.DataFrame, waiting: pl.DataFrame, letters: pl.DataFrame) -> None:
+        """Write the ledger as it is after these outcomes."""
+        pending = pl.concat([self.settled, settled]).select(sync.COMPUTATION).unique().rows()
+        touched = self.computations() if self.is_forgotten else sorted(sync.Computation(*each) for each in pending)
+        self.ledger.fold(((each, self.held(each, settled)) for each in touched), waiting, letters)
+
+    def clean(self) -> "Books":
+        """The same after a fold: nothing is left to be folded in."""
+        return replace(self, settled=self.settled.clear(), is_forgotten=False)
+
+    def _stored_queue(self) -> pl.DataFrame:
+        return _or_empty(self.ledger.waiting(), sync.QUEUE)
+
+
+def opened(ledger: Ledger, at: datetime) -> Books:
+    """The ledger with what was left behind; reads only."""
+    sending, batches = ledger.sending(), ledger.batches()
+    settled = pl.concat([sync.SETTLED.to_frame(), *batches])
+    if sending is not None:
+        settled = pl.concat([settled, sync.under_way(sending, settled)])
+    return Books(ledger, settled, at)
+
+
+def origin(space: OpenSpace, node: Destination, ledger: Ledger) -> Origin:
+    """What a delivery comes from: the current run.
+
+    Raises
+    ------
+    UsageError
+        If nothing was ever published.
+    """
+    current = runs.latest(space.lake)
+    if current is None:
+        name = space.definition.name
+        message = f"space '{name}' has no published run yet; run: populace recompute {name}"
+        raise UsageError(message)
+    names = {each.key: each.name for each in space.definition.audiences if each.name}
+    return Origin(space.definition.name, node.name, current["run_id"], current["as_of"], ledger.generation(), names)
+
+
+def plan(space: OpenSpace, node: Destination, books: Books, origin: Origin) -> Work:
+    """What is to be sent; reads the lake and writes nothing."""
+    definition = families.of_run(space, origin.run_id).definition
+    about = ADAPTERS[node.kind].ABOUT
+    asked = sync.asked(node, [*definition.traits, *definition.audiences], about.forms[0])
+    parts, removals, desired, without = [], [], 0, 0
+    wanted = _Wanted(space, node, origin)
+    for computation in sorted({*asked, *books.computations()}):
+        held = books.held(computation)
+        found = sync.changes(
+            computation,
+            wanted.of(computation, held) if computation in asked else sync.NOTHING,
+            held,
+            compared=about.compared,
+            zeros=wanted.people if _counts(asked.get(computation)) else None,
+            since=books.at - node.reassert_every if node.reassert_every else None,
+        )
+        parts.append(found.records)
+        desired, without = desired + found.desired, without + found.without
+        if computation.kind == "audience":
+            removals.append(sync.removal(computation.key, found.records, held, node.brake))
+    waiting = books.waiting()
+    records = sync.recorded(parts, origin.salt, waiting)
+    stored = books.letters()
+    due, letters = sync.without_parked(records, stored)
+    is_stale = books.are_stale or waiting.height > 0 or letters.height != stored.height
+    held_back = tuple(each for each in removals if each)
+    return Work(records, due, letters, waiting, letters, waiting.clear(), is_stale, desired, without, held_back)
+
+
+class _Wanted:
+    """What the current run says that a destination should hold; its people are looked up once, when they are needed."""
+
+    def __init__(self, space: OpenSpace, node: Destination, origin: Origin) -> None:
+        about = ADAPTERS[node.kind].ABOUT
+        self.grain = about.grain
+        self.by = sync.known(node, about.identifies or ("user_id", "email"))
+        self.tables = {
+            name: runs.table(space.lake, origin.run_id, name)
+            for name in ("traits", "memberships", "external_ids", "changes")
+            if name != "changes" or about.grain == "audience"
+        }
+        self.origin = origin
+        self._desired: sync.Desired | None = None
+
+    @property
+    def people(self) -> pl.DataFrame:
+        return self._persons().people
+
+    def of(self, computation: sync.Computation, held: pl.DataFrame) -> sync.Wanted:
+        if self.grain == "audience":
+            told = {name: self.tables[name] for name in ("traits", "memberships", "changes")}
+            return sync.Totals(self.origin.destination, self.origin.as_of, **told).of(computation, held)
+        return self._persons().of(computation)
+
+    def _persons(self) -> sync.Desired:
+        if self._desired is None:
+            people = sync.identified(self.tables["external_ids"], self.by)
+            self._desired = sync.Desired(people, self.tables["traits"], self.tables["memberships"])
+        return self._desired
+
+
+def _counts(definition: object) -> bool:
+    """Whether a definition counts or adds up, so that nothing is 0."""
+    return isinstance(definition, Trait) and isinstance(definition.query, Count | Sum)
+
+
+def _or_empty(frame: pl.DataFrame | None, schema: pl.Schema) -> pl.DataFrame:
+    """The table, or one without rows where there is none yet."""
+    return schema.to_frame() if frame is None else frame
+
+
+def _of(settled: pl.DataFrame, computation: Iterable[str]) -> pl.DataFrame:
+    named = zip(sync.COMPUTATION, computation, strict=True)
+    return settled.filter(*(pl.col(name) == value for name, value in named))

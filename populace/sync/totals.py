@@ -1,0 +1,67 @@
+"""What is told to tools that are told numbers, and not people: the size of each audience and trait of a run."""
+
+import json
+from dataclasses import dataclass
+
+import polars as pl
+
+from populace.sync.desired import NOTHING, Wanted
+from populace.sync.states import WANTED, Computation
+
+ID_TYPE = "destination"  # there is nobody to identify: the destination stands for itself
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What a destination should know of a run, one row a computation.
+
+    A value is a JSON object: {as_of, members, entered, left} of an audience, {as_of, profiles} of a trait. Where nobody
+    entered or left since the run before, and the size is what was told last, what was told last still holds.
+
+    Parameters
+    ----------
+    destination, as_of
+        The destination's name, and the instant of the run.
+    traits, memberships, changes
+        Tables of the run.
+    """
+
+    destination: str
+    as_of: str
+    traits: pl.LazyFrame
+    memberships: pl.LazyFrame
+    changes: pl.LazyFrame
+
+    def of(self, computation: Computation, held: pl.DataFrame) -> Wanted:
+        """The one row of a computation; none where there is nothing to tell yet."""
+        found = self._audience(computation.key) if computation.kind == "audience" else self._trait(computation.key)
+        if found is None:
+            return NOTHING
+        told = held.get_column("value").drop_nulls().to_list()
+        value = told[0] if told and _is_old(found, json.loads(told[0])) else self._text(found)
+        row = {"profile_id": "", "id_type": ID_TYPE, "id_value": self.destination, "value": value}
+        return Wanted(pl.DataFrame([row], schema=WANTED))
+
+    def _audience(self, key: str) -> dict[str, int] | None:
+        of_it = pl.col("audience") == key
+        changed = self.changes.filter(of_it).group_by("change").len().collect()
+        counts = dict(changed.iter_rows())
+        members = self.memberships.filter(of_it).select(pl.len()).collect().item()
+        if not (members or counts):
+            return None  # empty, or not computed yet
+        return {"entered": counts.get("entered", 0), "left": counts.get("exited", 0), "members": members}
+
+    def _trait(self, key: str) -> dict[str, int] | None:
+        if key not in self.traits.collect_schema():
+            return None
+        return {"profiles": self.traits.select(pl.col(key).count()).collect().item()}
+
+    def _text(self, found: dict[str, int]) -> str:
+        return json.dumps({"as_of": self.as_of, **found}, sort_keys=True, separators=(",", ":"))
+
+
+def _is_old(found: dict[str, int], told: dict[str, int]) -> bool:
+    """Whether there is nothing new to tell."""
+    moved = found.get("entered", 0) + found.get("left", 0)
+    size = "members" if "members" in found else "profiles"
+    return not moved and found[size] == told.get(size)
