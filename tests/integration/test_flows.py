@@ -11,6 +11,7 @@ import pytest
 
 from demo import receiver
 from tests.companies import AS_OF, Company, Terminal, environment, local_archive, terminal
+from tests.simulators.webhook import receiving
 
 DAY = f"{AS_OF:%Y-%m-%d}"
 EMAIL = re.compile(r"[\w.+-]+@[\w-]+\.\w+")
@@ -80,13 +81,25 @@ def test_one_destination_fails_and_the_other_delivers(company, heard, prefect_se
     company.more["DEMO_WAREHOUSE"] = f"sqlite:{company.folder / 'missing' / 'warehouse.db'}"
     answer = typing.type("recompute", "dev", "--as-of", DAY, "--json", company=company)
     assert answer.code == 3, answer
-    assert answer.err.startswith("error: warehouse: held, ")
+    assert answer.err.startswith("error: warehouse: paused, ")
     assert len(answer.err.splitlines()) == 1
     assert len(heard.people) > 10
     run = latest(prefect_server, "recompute")
     assert run["state"]["type"] == "FAILED"
     assert run["name"] == f"dev {DAY} 00:00"
     assert latest(prefect_server, "sync-destinations")["state"]["type"] == "FAILED"
+
+
+def test_a_slow_destination_delays_no_other(company, typing):
+    """The warehouse is through while the webhook still waits for its first answer."""
+    with receiving() as slow:
+        slow.secret, slow.latency = "demo", 3.0
+        company.more |= {"DEMO_WEBHOOK": "true", "DEMO_WEBHOOK_URL": slow.url, "DEMO_WEBHOOK_SECRET": "demo"}
+        answer = typing.type("sync", "dev", "--json", company=company)
+    assert answer.code == 0, answer
+    assert {row["destination"]: row["status"] for row in answer.rows} == {"warehouse": "success", "webhook": "success"}
+    done = {name: (company.lake / f"ledger/{name}/report.json").stat().st_mtime for name in ("warehouse", "webhook")}
+    assert done["webhook"] - done["warehouse"] > 2
 
 
 def test_everything_is_done(company, heard, prefect_server, typing):
