@@ -384,12 +384,12 @@ def test_a_warehouse_that_cannot_be_written(name, spoil, words, company, typing)
     answer = typing.type("recompute", "dev", "--as-of", LATER, "--json", company=company)
     assert answer.code == 3, answer
     (line,) = answer.err.splitlines()
-    assert line.startswith("error: warehouse: held, ")
+    assert line.startswith("error: warehouse: paused, ")
     assert words in line
     assert SECRET not in answer.err + answer.out
     rows = {row.get("destination", row["about"]): row for row in answer.rows}
     assert rows["run"]["as_of"].startswith(LATER)
-    assert rows["warehouse"]["status"] == "held"
+    assert rows["warehouse"]["status"] == "paused"
 
 
 def test_a_secret_that_is_not_set(company, typing):
