@@ -2,7 +2,8 @@
 
     python -m benchmarks.sync [--people 5000000] [--keys 10] [--changed 0.01] [--folder DIR]
 
-Half of the keys are traits that everybody has, half audiences that half of the people are in. The ledger holds what
+Everybody has a user_id, three of five an email too. Half of the keys are traits that everybody has, half audiences that
+half of the people are in. The ledger holds what
 the first run says; in the second a share of all values and memberships (`--changed`) is another. Nothing is sent: the
 account takes every record for delivered. Each measurement is a process.
 """
@@ -60,11 +61,16 @@ def publish(space: OpenSpace, number: int, people: int, changed: float) -> None:
         flipped = other.random(people) < (changed / 2 if number > 1 else 0)
         is_in = (same.random(people) < 0.5) ^ flipped
         members.append(pl.DataFrame({"audience": audience.key, "profile_id": profile.filter(pl.Series(is_in))}))
-    ids = pl.DataFrame({"profile_id": profile}).with_columns(
+    row = pl.int_range(pl.len())
+    user_ids = pl.DataFrame({"profile_id": profile}).with_columns(
         collection=pl.lit("users"), id_type=pl.lit("user_id"), added_at=pl.lit(AT),
-        id_value=pl.format("usr_{}", pl.int_range(pl.len()).cast(pl.String).str.zfill(9)),
-        message_id=pl.format("ajs-next-{}-4b1f", pl.int_range(pl.len())),
+        id_value=pl.format("usr_{}", row.cast(pl.String).str.zfill(9)), message_id=pl.format("ajs-{}", row),
     )  # fmt: skip
+    has_email = pl.Series(np.random.default_rng(9).random(people) < 0.6)
+    emails = user_ids.filter(has_email).with_columns(
+        id_type=pl.lit("email"), id_value=pl.format("{}@mail.example", "id_value")
+    )
+    ids = pl.concat([user_ids, emails]).sort("profile_id", "id_type")
     run_id = f"run-{number}"
     runs.write(space.lake, run_id, "traits", pl.DataFrame({"profile_id": profile, **columns}))
     runs.write(space.lake, run_id, "memberships", pl.concat(members))

@@ -7,6 +7,7 @@ import polars as pl
 from populace.definitions import Destination, Known
 from populace.sync.alignment import in_order
 
+TOLD = ("profile_id", "id_type", "id_value")
 ADDED = ("added_at", "message_id")
 
 
@@ -31,26 +32,29 @@ def identified(external_ids: pl.LazyFrame, by: Known) -> pl.DataFrame:
     (profile_id, id_type, id_value, is_first), one row per identifier; `is_first` in one row of each profile. A profile
     without any of the types has none.
     """
-    types = [each for each, _ in by.types]
-    rank = pl.col("id_type").replace_strict(types, range(len(types)), default=None, return_dtype=pl.Int8)
-    columns = ("profile_id", "id_type", "id_value", *ADDED)
-    of_users = external_ids.filter(pl.col("collection") == "users", pl.col("id_type").is_in(types))
-    found = of_users.select(*columns, rank=rank).with_columns(pl.col("profile_id").cast(pl.String)).collect()
-    # Most people have one identifier: only the others need to be looked at closely.
-    several = pl.col("profile_id").is_duplicated()
-    alone, rest = found.filter(~several), found.filter(several)
-    if not by.is_each:
-        rest = rest.filter(pl.col("rank") == pl.col("rank").min().over("profile_id"))
-    chosen = [_chosen(rest.filter(pl.col("id_type") == each), strategy) for each, strategy in by.types]
-    told = ("profile_id", "id_type", "id_value")
-    several_of_them = pl.concat(chosen).select(told).with_columns(is_first=pl.col("profile_id").is_first_distinct())
-    return in_order(pl.concat([alone.select(*told, is_first=True), several_of_them]))
+    of_users = external_ids.filter(pl.col("collection") == "users").with_columns(pl.col("profile_id").cast(pl.String))
+    found: list[pl.DataFrame] = []
+    for id_type, strategy in by.types:
+        rows = of_users.filter(pl.col("id_type") == id_type)
+        known = rows.select(TOLD).collect()
+        for earlier in [] if by.is_each else found:
+            known = known.join(earlier, on="profile_id", how="anti")
+        found.append(known if strategy == "all" else _one_each(known, rows, is_last=strategy == "last"))
+    together = pl.concat(found)
+    is_single = len(found) == 1 or not by.is_each
+    first = (
+        pl.lit(True) if is_single and "all" not in dict(by.types).values() else pl.col("profile_id").is_first_distinct()
+    )
+    return in_order(together.with_columns(is_first=first))
 
 
-def _chosen(rows: pl.DataFrame, strategy: str) -> pl.DataFrame:
-    """The rows of one type that count."""
-    if strategy == "all":
-        return rows
-    is_last = strategy == "last"
+def _one_each(known: pl.DataFrame, dated: pl.LazyFrame, *, is_last: bool) -> pl.DataFrame:
+    """One identifier for each profile. When they were added is only looked up for those who have several."""
+    is_alone = ~pl.col("profile_id").is_duplicated()
+    several = known.filter(~is_alone).select("profile_id").unique()
+    if several.is_empty():
+        return known
+    rows = dated.join(several.lazy(), on="profile_id", how="semi").select(*TOLD, *ADDED).collect()
     ordered = rows.sort(*ADDED, "id_value", descending=[is_last, is_last, False])
-    return ordered.unique("profile_id", keep="first", maintain_order=True)
+    chosen = ordered.unique("profile_id", keep="first", maintain_order=True).select(TOLD)
+    return pl.concat([known.filter(is_alone), chosen])
