@@ -29,4 +29,4 @@ def sender(node: Destination, settings: Settings, origin: Origin, pace: Pace, ba
     """The sender of a destination; nothing is opened before it is entered."""
     if node.kind in HTTP:
         return http.Sender(HTTP[node.kind], settings, origin, pace)
-    return warehouse.Sender(settings, origin, pace, base)
+    return warehouse.Sender(settings, origin, pace, base, node.bounds)

@@ -25,6 +25,8 @@ import boto3
 import httpx
 import pytest
 
+from tests.warehouses import Warehouse, database
+
 ROOT = Path(__file__).resolve().parents[2]
 LOOPBACK = "127.0.0.1"
 
@@ -163,6 +165,21 @@ def postgres_url() -> Iterator[str]:
             run("pg_ctl", "-m", "immediate", "stop")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def warehouse(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Warehouse]:
+    """An empty warehouse, of both kinds one after the other."""
+    if request.param == "sqlite":
+        yield Warehouse(f"sqlite://{tmp_path}/warehouse.db")
+        return
+    yield from database(Warehouse(request.getfixturevalue("postgres_url")))
+
+
+@pytest.fixture
+def postgres(postgres_url: str) -> Iterator[Warehouse]:
+    """An empty warehouse in PostgreSQL."""
+    yield from database(Warehouse(postgres_url))
 
 
 # --- S3 ------------------------------------------------------------------------------------------------------------

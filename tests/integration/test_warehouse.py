@@ -1,91 +1,31 @@
 """What the warehouse holds after deliveries, read back from real databases: SQLite and PostgreSQL."""
 
-import sqlite3
+import socket
 import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
-import polars as pl
 import pytest
 
-from populace.definitions import Destination
-from populace.errors import Refused
+from populace.destinations.warehouse import batches, failures, tables
+from populace.errors import Refused, Transient
 from populace.space import OpenSpace
 from tasks.delivery import failure
 from tasks.sending import Pace
-from tests.deliveries import ledger, open_space, outcomes, publish, send
+from tests.deliveries import ledger, outcomes, publish, send
+from tests.warehouses import Warehouse, delivering_to, records
 
 IMPATIENT = Pace(window=0.3, first=0.01, longest=0.05, timeout=2.0)
-
-
-@dataclass
-class Warehouse:
-    """A database of its own, and the names our tables have in it."""
-
-    url: str
-    users: str
-    members: str
-
-    @property
-    def is_postgres(self) -> bool:
-        return self.url.startswith("postgres")
-
-    def run(self, *statements: str) -> list[tuple]:
-        """Execute statements; returns the rows of the last one."""
-        if not self.is_postgres:
-            with sqlite3.connect(urlsplit(self.url).path) as connection:
-                return [connection.execute(each).fetchall() for each in statements][-1]
-        from adbc_driver_postgresql import dbapi
-
-        with dbapi.connect(self.url) as connection, connection.cursor() as cursor:
-            for each in statements:
-                cursor.execute(each)
-            rows = pl.DataFrame(cursor.fetch_arrow()).rows() if statements[-1].startswith("SELECT") else []
-            connection.commit()
-            return rows
-
-    def values(self, column: str) -> dict[str, Any]:
-        rows = self.run(f'SELECT id_value, "{column}" FROM {self.users}')
-        return dict(rows)
-
-    def of(self, audience: str) -> list[str]:
-        rows = self.run(f"SELECT id_value FROM {self.members} WHERE audience = '{audience}' ORDER BY 1")
-        return [row[0] for row in rows]
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def warehouse(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Warehouse]:
-    if request.param == "sqlite":
-        yield Warehouse(f"sqlite://{tmp_path}/warehouse.db", "populace_dev_users", "populace_dev_audience_members")
-        return
-    server = Warehouse(request.getfixturevalue("postgres_url"), "", "")
-    yield from database(server)
-
-
-@pytest.fixture
-def postgres(postgres_url: str) -> Iterator[Warehouse]:
-    yield from database(Warehouse(postgres_url, "", ""))
-
-
-def database(server: Warehouse) -> Iterator[Warehouse]:
-    """A schema of our own would not do: the destination chooses its name. So the tables go when the test ends."""
-    yield Warehouse(server.url, "populace_dev.users", "populace_dev.audience_members")
-    server.run("DROP SCHEMA IF EXISTS populace_dev CASCADE")
 
 
 @pytest.fixture
 def space(tmp_path: Path, warehouse: Warehouse) -> OpenSpace:
     return delivering_to(warehouse, tmp_path, "plan", "ltv", "active", "tags_seen", "order_count", "buyers", "vips")
-
-
-def delivering_to(warehouse: Warehouse, folder: Path, *keys: str) -> OpenSpace:
-    return open_space(folder / "lake", Destination("warehouse", "warehouse", (("url", warehouse.url),)), *keys)
 
 
 FIRST = {
@@ -240,7 +180,7 @@ def test_a_column_that_a_view_holds_fast_does_not_stop_the_others(tmp_path: Path
 def test_wrong_user_holds_the_destination_and_shows_no_password(tmp_path: Path, postgres_url: str):
     address = urlsplit(postgres_url).netloc.rpartition("@")[2]
     url = f"postgresql://nobody:hunter2@{address}/postgres"
-    space = delivering_to(Warehouse(url, "", ""), tmp_path, "plan")
+    space = delivering_to(Warehouse(url), tmp_path, "plan")
     publish(space, 1, FIRST)
     summary = send(space)
     assert summary["status"] == "paused"
@@ -249,7 +189,7 @@ def test_wrong_user_holds_the_destination_and_shows_no_password(tmp_path: Path, 
 
 
 def test_database_that_cannot_be_reached_waits(tmp_path: Path):
-    space = delivering_to(Warehouse("postgresql://me:hunter2@127.0.0.1:1/shop", "", ""), tmp_path, "plan")
+    space = delivering_to(Warehouse("postgresql://me:hunter2@127.0.0.1:1/shop"), tmp_path, "plan")
     publish(space, 1, FIRST)
     summary = send(space, pace=IMPATIENT)
     assert outcomes(summary) == {"transient": 2}
@@ -257,12 +197,78 @@ def test_database_that_cannot_be_reached_waits(tmp_path: Path):
     assert "hunter2" not in str(failure(summary))
 
 
+def test_bounds_say_how_long_to_insist_and_nothing_else_waits(tmp_path: Path):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://me@127.0.0.1:{silent.getsockname()[1]}/shop"
+        warehouse = Warehouse(url, settings={"profiles": "true"})
+        told = records("property", *(("set", "plan", f"u{each}", "1") for each in range(50)))
+        start = time.monotonic()
+        bounds = {"patience": timedelta(seconds=0.1), "timeout": timedelta(seconds=2), "records_per_request": 5}
+        with warehouse.sender(**bounds) as sender:
+            verdicts = [each for _, found in sender.send(told) for each in found]
+            assert {(each.outcome, each.reason) for each in verdicts} == {("transient", "cannot be reached")}
+            for asked in (lambda: sender.held(told), lambda: sender.mirror({})):
+                with pytest.raises(Transient, match="cannot be reached"):
+                    asked()
+        assert 1.5 < time.monotonic() - start < 4
+
+
+def test_bounds_say_how_many_records_a_transaction_has(warehouse: Warehouse):
+    told = records("property", *(("set", "plan", f"u{each}", "1") for each in range(12)))
+    with warehouse.sender(records_per_request=5) as sender:
+        assert [len(positions) for positions, _ in sender.send(told)] == [5, 5, 2]
+    assert len(warehouse.values("plan")) == 12
+
+
+def test_a_lock_that_somebody_holds_is_waited_for_as_long_as_patience_allows(postgres: Warehouse):
+    from adbc_driver_postgresql import dbapi
+
+    told = records("property", ("set", "plan", "u1", "1"))
+    with dbapi.connect(postgres.url) as other, other.cursor() as cursor:
+        cursor.execute(str(batches.lock_statement(tables.place("dev", tables.POSTGRESQL))))
+        assert cursor.fetchall() == [(1,)]
+        with postgres.sender(patience=timedelta(seconds=0.5)) as sender:
+            ((_, (verdict,)),) = sender.send(told)
+        assert (verdict.outcome, "55P03" in verdict.reason) == ("transient", True)
+        other.rollback()
+        with postgres.sender() as sender:
+            ((_, (verdict,)),) = sender.send(told)
+        assert verdict.outcome == "delivered"
+
+
+def test_two_writers_at_once_make_the_tables_once(warehouse: Warehouse):
+    def write(key: str) -> list[str]:
+        rows = (("set", f"{key}_{number}", f"u{each}", "1") for number in range(5) for each in range(100))
+        with warehouse.sender(records_per_request=50) as sender:
+            return [each.outcome for _, found in sender.send(records("property", *rows)) for each in found]
+
+    with ThreadPoolExecutor() as threads:
+        assert [set(each) for each in threads.map(write, ["plan", "level", "tier"])] == [{"delivered"}] * 3
+    columns = (f"{key}_{each}" for key in ("plan", "level", "tier") for each in range(5))
+    assert [set(map(str, row)) for row in warehouse.rows("users", *columns)] == [{"1"}] * 100
+
+
+@pytest.mark.parametrize(
+    ("state", "outcome"),
+    [
+        *((each, "transient") for each in ("08006", "08P01", "53100", "53300", "57P01", "57P03", "40001", "40P01")),
+        *((each, "transient") for each in ("55P03", "57014")),
+        *((each, "refused") for each in ("28P01", "28000", "3D000", "42501", "25006", "57P04")),
+        *((each, "invalid") for each in ("22003", "22P02", "22P05", "23505", "42804", "42P10", "0A000", "54011")),
+        ("XX000", "unknown"),
+    ],
+)
+def test_states_of_sql_have_the_outcomes_of_the_reference(state: str, outcome: str):
+    found, reason = failures.meaning(state, "a message with data")
+    assert (found, state in reason, "data" in reason.replace("database", "")) == (outcome, True, False)
+
+
 def test_file_that_cannot_be_opened_holds_the_destination(tmp_path: Path):
-    missing = delivering_to(Warehouse(f"sqlite://{tmp_path}/nowhere/w.db", "", ""), tmp_path, "plan")
+    missing = delivering_to(Warehouse(f"sqlite://{tmp_path}/nowhere/w.db"), tmp_path, "plan")
     publish(missing, 1, FIRST)
     assert send(missing)["status"] == "paused"
     (tmp_path / "text.db").write_text("this is no database\n" * 100)
-    broken = delivering_to(Warehouse(f"sqlite://{tmp_path}/text.db", "", ""), tmp_path / "b", "plan")
+    broken = delivering_to(Warehouse(f"sqlite://{tmp_path}/text.db"), tmp_path / "b", "plan")
     publish(broken, 1, FIRST)
     summary = send(broken)
     assert summary["status"] == "paused"
@@ -270,7 +276,7 @@ def test_file_that_cannot_be_opened_holds_the_destination(tmp_path: Path):
 
 
 def test_relative_path_starts_at_the_base(tmp_path: Path):
-    space = delivering_to(Warehouse("sqlite:w.db", "", ""), tmp_path, "plan")
+    space = delivering_to(Warehouse("sqlite:w.db"), tmp_path, "plan")
     publish(space, 1, FIRST)
     assert send(space, base=tmp_path)["status"] == "success"
     assert (tmp_path / "w.db").is_file()
@@ -282,7 +288,7 @@ def test_another_writer_is_waited_for(tmp_path: Path):
         "import sqlite3, sys, time; c = sqlite3.connect(sys.argv[1], isolation_level=None);"
         "c.execute('create table t(a)'); c.execute('begin exclusive'); print(flush=True); time.sleep(1)"
     )
-    space = delivering_to(Warehouse(f"sqlite://{file}", "", ""), tmp_path, "plan")
+    space = delivering_to(Warehouse(f"sqlite://{file}"), tmp_path, "plan")
     publish(space, 1, FIRST)
     with subprocess.Popen([sys.executable, "-c", hold, str(file)], stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
