@@ -110,10 +110,17 @@ def send(
     node: Destination, own: Turn, books: Books, work: Work, origin: Origin, ways: Ways, warning: str = ""
 ) -> dict[str, Any]:
     """Send what is due, unless a person or a refusal paused the destination, or there is a warning against it."""
-    ledger, header = books.ledger, {"destination": node.name, "kind": node.kind, "run_id": origin.run_id}
+    header = {"destination": node.name, "kind": node.kind, "run_id": origin.run_id}
     # What a kill leaves behind must not look like the account of an earlier sync.
-    _reported(ledger, {**header, "status": "running"})
-    exchange = Exchange(own, books, work, ways.progress)
+    _reported(books.ledger, {**header, "status": "running"})
+    return _reported(books.ledger, {**header, **attempted(node, own, books, work, origin, ways, warning)})
+
+
+def attempted(
+    node: Destination, own: Turn, books: Books, work: Work, origin: Origin, ways: Ways, warning: str
+) -> dict[str, Any]:
+    """As `send`, without a word in the destination's report; the account alone."""
+    ledger, exchange = books.ledger, Exchange(own, books, work, ways.progress)
     paused = ledger.state().get("paused")
     if paused or (warning and work.due.height):
         exchange.refuse(_paused_text(paused) if paused else warning)
@@ -124,11 +131,11 @@ def send(
             exchange.refuse(str(refusal))
     account = exchange.finish()
     if paused:
-        account |= {"status": "paused", "paused": paused}
-    elif exchange.is_refused:
+        return account | {"status": "paused", "paused": paused}
+    if exchange.is_refused:
         ledger.pause(exchange.reason, now().isoformat(timespec="seconds"), BY_REFUSAL)
-        account |= {"status": "paused", "paused": ledger.state()["paused"], "newly_paused": True}
-    return _reported(ledger, {**header, **account})
+        return account | {"status": "paused", "paused": ledger.state()["paused"], "newly_paused": True}
+    return account
 
 
 def previews(space: OpenSpace, only: str | None) -> list[dict[str, Any]]:
@@ -160,6 +167,13 @@ def suspicion(space: OpenSpace, node: Destination, work: Work, origin: Origin) -
     return f"{'; '.join(found)}; if that is meant, `populace sync {space.definition.name} {CONFIRM.format(node.name)}`"
 
 
+def folded(books: Books) -> Books:
+    """The books once what a killed delivery left behind is folded into the ledger."""
+    if books.are_stale:
+        books.fold(sync.SETTLED.to_frame(), books.waiting(), books.letters())
+    return books.clean()
+
+
 def forgotten(books: Books) -> Books:
     """The books of a new generation: with it, what is sent again is not taken for a repetition."""
     books.ledger.next_generation()
@@ -189,6 +203,8 @@ def _paused_text(paused: Mapping[str, Any]) -> str:
 
 
 def _reported(ledger: Ledger, summary: dict[str, Any]) -> dict[str, Any]:
-    """The summary, kept for `populace status` with the time it was made."""
-    ledger.write_report({**summary, "at": now().isoformat(timespec="seconds")})
+    """The summary, kept for `populace status` with the time it was made, beside what was last found by reading back."""
+    verified = (ledger.report() or {}).get("verified")
+    kept = {"verified": verified} if verified else {}
+    ledger.write_report({**summary, **kept, "at": now().isoformat(timespec="seconds")})
     return summary

@@ -71,6 +71,7 @@ class Exchange:
     def finish(self) -> dict[str, Any]:
         """Fold what happened into the ledger; returns the account of it."""
         settled = pl.concat([sync.SETTLED.to_frame(), *self.settled])
+        sent = sync.seen(settled)
         if self.is_suspicious:
             # Most were refused, so the fault is ours: nobody's record is parked for it.
             invalid = pl.col("outcome").is_in(sync.PARKED)
@@ -78,7 +79,7 @@ class Exchange:
             settled = settled.with_columns(outcome=refused)
         waiting = self._fold(settled)
         work, outcomes = self.work, sync.counted(settled, self.work.parked)
-        account = sync.summary(work.desired, work.without, work.records, outcomes)
+        account = sync.summary(work.desired, work.without, work.records, outcomes) | {"sent": sent}
         if waiting.height:
             account["waiting_since"] = f"{waiting.get_column('since').min():%Y-%m-%dT%H:%M:%SZ}"
         return {**account, "reason": self.reason} if self.reason else account

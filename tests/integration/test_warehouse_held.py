@@ -7,7 +7,7 @@ import pytest
 
 from populace.errors import Refused, Transient
 from populace.space import OpenSpace
-from tests.deliveries import ledger, publish, send
+from tests.deliveries import acknowledged, publish, send
 from tests.warehouses import Warehouse, delivering_to
 
 KEY = ["kind", "key", "form", "id_type", "id_value"]
@@ -29,12 +29,6 @@ def space(tmp_path: Path, warehouse: Warehouse) -> OpenSpace:
     publish(opened, 1, FIRST, {"buyers": ["p1", "p3"], "vips": ["p1"]})
     send(opened)
     return opened
-
-
-def acknowledged(space: OpenSpace) -> pl.DataFrame:
-    found = ledger(space).acknowledged()
-    assert found is not None
-    return found
 
 
 def difference(space: OpenSpace, warehouse: Warehouse) -> list[tuple]:
