@@ -12,7 +12,7 @@ from populace.errors import PopulaceError
 COMMANDS = (
     demo.demo, demo.ui,
     running.replay, running.recompute, running.backfill, running.sync,
-    destinations.verify,
+    destinations.verify, destinations.letters, destinations.pause, destinations.resume,
     reading.check, reading.status, reading.show, reading.members, reading.preview,
     quarantine.quarantine, sources.sources, identity.identity,
 )  # fmt: skip

@@ -67,11 +67,7 @@ def _about(rows: list[dict], about: str) -> list[dict]:
 @output.options
 def show(space: str, identifier: str, definitions: str, *, as_json: bool) -> None:
     """A profile: identifiers, traits, audiences, latest events."""
-    id_type, colon, value = identifier.partition(":")
-    if not colon:
-        message = "write the identifier as TYPE:VALUE, such as email:jane@example.com"
-        raise click.UsageError(message)
-    found = views.show(_open(space, definitions), id_type, value)
+    found = views.show(_open(space, definitions), *parted(identifier))
     if as_json:
         output.emit([found])
         return
@@ -83,6 +79,15 @@ def show(space: str, identifier: str, definitions: str, *, as_json: bool) -> Non
     output.table("Custom traits", [{"trait": name, "value": value} for name, value in found["custom_traits"].items()])
     output.table("Audiences", [{"audience": name, "entered_at": at} for name, at in found["audiences"].items()])
     output.table("Latest events", found["events"])
+
+
+def parted(identifier: str) -> tuple[str, str]:
+    """The type and the value of an external id as it is typed."""
+    id_type, colon, value = identifier.partition(":")
+    if not colon:
+        message = "write the identifier as TYPE:VALUE, such as email:jane@example.com"
+        raise click.UsageError(message)
+    return id_type, value
 
 
 @click.command()

@@ -134,7 +134,7 @@ def _profile_with(space: OpenSpace, run_id: str, id_type: str, value: str) -> st
     if id_type == "profile_id":
         wanted, known = (pl.col("profile_id") == value), runs.table(space.lake, run_id, "profiles")
     else:
-        same = pl.col("id_value") == _normalised(space, id_type, value)
+        same = pl.col("id_value") == normalised(space, id_type, value)
         wanted, known = (pl.col("id_type") == id_type) & same, runs.table(space.lake, run_id, "external_ids")
     found = known.filter(wanted).select("profile_id").collect()
     if found.is_empty():
@@ -144,7 +144,8 @@ def _profile_with(space: OpenSpace, run_id: str, id_type: str, value: str) -> st
     return found.item()
 
 
-def _normalised(space: OpenSpace, id_type: str, value: str) -> str:
+def normalised(space: OpenSpace, id_type: str, value: str) -> str:
+    """An external id as the space keeps it; UsageError where it has no such type."""
     for rule in space.definition.identity.identifiers:
         if rule.id_type == id_type:
             return identifiers.normalised(pl.Series([value]), rule).item()
