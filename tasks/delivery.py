@@ -10,17 +10,20 @@ same message ids, and what the destination then holds is not guessed.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from populace import sync
 from populace.definitions import Destination
+from populace.destinations import TABLES
 from populace.destinations.protocol import Origin
 from populace.errors import DestinationError, Refused, Transient
+from populace.lake import runs
 from populace.lake.delivery import Ledger
 from populace.space import OpenSpace, due, standing
 from populace.space.due import Books, Work
-from tasks.exchange import Exchange, Progress
+from tasks.exchange import UNFINISHED, Exchange, Progress, Tables
 from tasks.senders import Sender, sender
 from tasks.sending import Pace
 from tasks.settings import Secret, resolve
@@ -113,20 +116,29 @@ def send(
     header = {"destination": node.name, "kind": node.kind, "run_id": origin.run_id}
     # What a kill leaves behind must not look like the account of an earlier sync.
     _reported(books.ledger, {**header, "status": "running"})
-    return _reported(books.ledger, {**header, **attempted(node, own, books, work, origin, ways, warning)})
+    tables = partial(runs.table, books.ledger.store, origin.run_id) if holds_tables(node) else None
+    account = attempted(node, own, books, work, origin, ways, warning, tables)
+    return _reported(books.ledger, {**header, **account})
 
 
 def attempted(
-    node: Destination, own: Turn, books: Books, work: Work, origin: Origin, ways: Ways, warning: str
+    node: Destination,
+    own: Turn,
+    books: Books,
+    work: Work,
+    origin: Origin,
+    ways: Ways,
+    warning: str,
+    tables: Tables | None = None,
 ) -> dict[str, Any]:
-    """As `send`, without a word in the destination's report; the account alone."""
+    """As `send`, without a word in the destination's report: the account alone, and whole tables only where given."""
     ledger, exchange = books.ledger, Exchange(own, books, work, ways.progress)
     paused = ledger.state().get("paused")
     if paused or (warning and work.due.height):
         exchange.refuse(_paused_text(paused) if paused else warning)
     else:
         try:
-            exchange.run(lambda: ways.sender(node, origin))
+            exchange.run(lambda: ways.sender(node, origin), tables)
         except Refused as refusal:
             exchange.refuse(str(refusal))
     account = exchange.finish()
@@ -136,6 +148,11 @@ def attempted(
         ledger.pause(exchange.reason, now().isoformat(timespec="seconds"), BY_REFUSAL)
         return account | {"status": "paused", "paused": ledger.state()["paused"], "newly_paused": True}
     return account
+
+
+def holds_tables(node: Destination) -> bool:
+    """Whether a destination holds tables of the run whole, beside what it is told of people."""
+    return node.kind in TABLES and node.options.get("profiles") == "true"
 
 
 def previews(space: OpenSpace, only: str | None) -> list[dict[str, Any]]:
@@ -155,6 +172,8 @@ def failure(summary: Mapping[str, Any]) -> DestinationError | None:
     waiting = sum(summary.get(each, 0) for each in sync.WAITING)
     if waiting:
         return Transient(f"{name}: {waiting} records wait for the next sync: {reason}")
+    if reason.startswith(UNFINISHED):
+        return Transient(f"{name}: {reason}")
     return None
 
 

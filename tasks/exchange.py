@@ -9,6 +9,7 @@ import polars as pl
 
 from populace import sync
 from populace.destinations.protocol import Verdict
+from populace.errors import DestinationError, Refused
 from populace.space.due import Books, Work
 from tasks.senders import Sender
 from tasks.turns import Turn
@@ -19,7 +20,10 @@ CHUNK = 20_000  # records turned into requests at a time: bounds memory
 BATCH_RECORDS = 1_000
 BATCH_SECONDS = 2.0
 
+UNFINISHED = "tables of profiles"  # begins the reason where the records are through, and these are not
+
 Progress = Callable[[int, int], None]
+Tables = Callable[[str], pl.LazyFrame]
 
 
 @dataclass(slots=True)
@@ -42,17 +46,26 @@ class Exchange:
     at: float = field(default_factory=time.monotonic)  # when the ledger was written last
     reason: str = ""
     is_refused: bool = False
+    mirrored: dict[str, dict[str, int]] | None = None  # tables that were made equal: rows, written, removed
+    unfinished: str = ""  # why some were not
     is_suspicious: bool = False
 
-    def run(self, opened: Callable[[], Sender]) -> None:
-        """Send what is due. Nothing is opened or written where nothing is."""
-        if not self.work.due.height:
+    def run(self, opened: Callable[[], Sender], tables: Tables | None = None) -> None:
+        """Send what is due. Nothing is opened or written where nothing is.
+
+        Parameters
+        ----------
+        tables
+            Gives a table of the run by its name, for a destination that holds some of them whole beside its records.
+        """
+        if not self.work.due.height and not tables:
             return
         sender = opened()
         if self.books.are_stale:
             self.books.fold(sync.SETTLED.to_frame(), self.work.waiting, self.work.letters)
             self.books = self.books.clean()
-        self.books.ledger.begin(self.work.due)
+        if self.work.due.height:
+            self.books.ledger.begin(self.work.due)
         with sender:
             for frame in _outcomes(sender, self.work.due):
                 self._settle(frame)
@@ -61,6 +74,8 @@ class Exchange:
             self.is_suspicious = sender.courier.is_suspicious
             self.is_refused = stopped is not None and stopped.outcome == "refused" and not self.is_suspicious
             self.books.ledger.write_samples(list(getattr(sender, "samples", ())))
+            if tables and not stopped:
+                self._mirror(sender, tables)
 
     def refuse(self, reason: str) -> None:
         """Hold everything: nothing is sent at all."""
@@ -80,6 +95,10 @@ class Exchange:
         waiting = self._fold(settled)
         work, outcomes = self.work, sync.counted(settled, self.work.parked)
         account = sync.summary(work.desired, work.without, work.records, outcomes) | {"sent": sent}
+        if self.mirrored is not None:
+            account["tables"] = self.mirrored
+        if self.unfinished and account["status"] == "success":
+            account["status"] = "partial"
         if waiting.height:
             account["waiting_since"] = f"{waiting.get_column('since').min():%Y-%m-%dT%H:%M:%SZ}"
         return {**account, "reason": self.reason} if self.reason else account
@@ -92,6 +111,14 @@ class Exchange:
             self.turn.check()
             books.fold(settled, waiting, sync.park(work.letters, work.waiting, settled, books.at))
         return waiting
+
+    def _mirror(self, sender: Sender, tables: Tables) -> None:
+        """Tables of the run whole; a failure leaves the account of the records as it is."""
+        try:
+            self.mirrored = sender.mirror({name: tables(name) for name in sender.mirrored})  # type: ignore[attr-defined]
+        except DestinationError as error:
+            self.unfinished = self.reason = f"{UNFINISHED}: {error}"
+            self.is_refused = isinstance(error, Refused)
 
     def _settle(self, frame: pl.DataFrame) -> None:
         self.settled.append(frame)

@@ -1,145 +1,271 @@
-"""The one sender of all HTTP destinations: records in, a verdict for each record out."""
+"""The one sender of all HTTP destinations: records in, a verdict for each record out.
 
-import logging
-import math
-import ssl
+A batch is settled in a conversation that its adapter leads. Each request of it waits for the pace of its endpoint. A
+GET that fails in passing is asked again within the conversation, since nothing is written twice by that; anything else
+that fails ends the conversation, and the courier decides what becomes of its batch.
+"""
+
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from itertools import groupby
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-import httpx
 import polars as pl
 
+from populace.definitions import Bounds
 from populace.destinations.protocol import (
     Answer,
+    Exchange,
     HttpAdapter,
+    Limits,
     Origin,
+    Record,
     Request,
     Response,
     Settings,
     Update,
     Verdict,
+    by_status,
+    in_order,
     packed,
 )
-from tasks.sending import Courier, Pace, Patience
+from tasks import pacing, redacting
+from tasks.lanes import lanes
+from tasks.samples import Samples
+from tasks.sending import ABOUT_ONE, AGAIN, INTERRUPTED, Courier, Pace, Patience, Standing, jitter
+from tasks.wire import Wire, retry_after
 
-LONGEST_REPLY = 1_000_000  # bytes; what comes after is not read
+# A key may be refused by a single server that has not heard of it yet: asked once more before a person is.
+CONFIRMED = (401, 403)
+CONFIRMING = 1.0  # seconds, the longest pause before that
 
-# Raised before the request was on its way: the destination has certainly not seen it.
-UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
-WRONG_ADDRESS = (httpx.InvalidURL, httpx.UnsupportedProtocol)
+Settled = tuple[list[int], list[Verdict]]
 
 
 class Sender:
-    """Sends to one destination, one request at a time, over connections that are kept open."""
+    """Sends to one destination, for as long as one delivery lasts."""
 
-    def __init__(self, adapter: HttpAdapter, settings: Settings, origin: Origin, pace: Pace) -> None:
-        # httpx logs every address it calls, and an address may hold a token.
-        logging.getLogger("httpx").setLevel(logging.WARNING)
+    def __init__(
+        self,
+        adapter: HttpAdapter,
+        settings: Settings,
+        origin: Origin,
+        pace: Pace,
+        bounds: Bounds = Bounds(),  # noqa: B008, it is frozen
+        kind: str = "",
+    ) -> None:
         self.adapter = adapter
         self.settings = settings
         self.origin = origin
-        self.client = httpx.Client(timeout=pace.timeout, follow_redirects=False)
-        self.courier = Courier(self._attempt, Patience(pace))
+        self.limits = bounded(adapter.limits(settings), bounds)
+        self.pace = pace.bounded(bounds)
+        timeout = self.pace.timeout if bounds.timeout else min(self.limits.timeout, self.pace.timeout)
+        self.wire = Wire(timeout, allow_private=settings.get("allow_private", "true").lower() != "false")
+        self.account = (kind, adapter.account(settings))
+        self.rows: Sequence[Record] = ()
+        secrets = redacting.secrets(settings, adapter.ABOUT.secret)
+        self._samples = Samples(secrets, redacting.words(origin))
+        self.standing = Standing()
+        self.couriers = [self._lane() for _ in range(self.limits.lanes)]
+        self.pool = ThreadPoolExecutor(self.limits.lanes, thread_name_prefix="lane")
+
+    @property
+    def courier(self) -> Courier[Update]:
+        """The first of the lanes, which share their standing."""
+        return self.couriers[0]
+
+    @property
+    def samples(self) -> list[dict[str, Any]]:
+        """What was sent and answered, without personal data: at most 3 for each outcome and status, 10 in all."""
+        return self._samples.taken
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.client.close()
+        if kind is not None:
+            self.standing.stop(INTERRUPTED)
+        self.pool.shutdown()
+        self.wire.close()
 
-    def send(self, records: pl.DataFrame) -> Iterator[tuple[list[int], list[Verdict]]]:
+    def send(self, records: pl.DataFrame) -> Iterator[Settled]:
         """Positions of records and what became of each, after every exchange; each record once."""
-        limits = self.adapter.limits(self.settings)
-        updates = list(self.adapter.updates(records.rows(named=True), self.origin, self.settings))
-        too_large = Verdict("too_large", f"more than {limits.update_bytes} bytes")
-        huge = [each for each in updates if len(each.body) > limits.update_bytes]
+        self.rows = records.rows(named=True)
+        updates = list(self.adapter.updates(self.rows, self.origin, self.settings))
+        huge = [each for each in updates if len(each.body) > self.limits.update_bytes]
         if huge:
-            yield spread(huge, [too_large] * len(huge))
-        fitting = (each for each in updates if len(each.body) <= limits.update_bytes)
-        for batch in packed(fitting, limits):
-            yield spread(batch, self.courier.settle(batch))
+            yield spread(huge, [self._too_large(each) for each in huge])
+        fitting = [each for each in updates if len(each.body) <= self.limits.update_bytes]
+        for stage, staged in groupby(in_order(fitting), key=lambda each: each.stage):
+            # Later stages are about lists, to which nothing is added while something is removed.
+            yield from self._sent(list(staged), 1 if stage else self.limits.lanes)
 
-    def _attempt(self, updates: Sequence[Update]) -> Answer:
-        """One conversation and what it came to; exceptions of the network become verdicts."""
-        exchange = self.adapter.exchange(updates, self.settings, int(time.time()))
-        response: Response | None = None
-        while True:
-            try:
-                request = exchange.send(response)  # type: ignore[arg-type]  # None starts it
-            except StopIteration as end:
-                # An exchange may end without a request, where there is nothing to say.
-                return _paced(end.value, response) if response else end.value
-            reply = self._response(request)
-            if isinstance(reply, Verdict):
-                return reply
-            response = reply
+    def _sent(self, updates: list[Update], count: int) -> Iterator[Settled]:
+        """Updates of one stage, in so many lanes at most; the lanes are all through at the end."""
+        split = lanes(updates, self.rows, self.limits, count)
+        if len(split) == 1:
+            for batch in packed(split[0], self.limits):
+                yield spread(batch, self.courier.settle(batch))
+            return
+        under_way: dict[Future[list[Verdict]], tuple[int, list[Update]]] = {}
+        waiting = [packed(each, self.limits) for each in split]
 
-    def _response(self, request: Request) -> Response | Verdict:
+        def begin(lane: int) -> None:
+            if batch := next(waiting[lane], None):
+                under_way[self.pool.submit(self.couriers[lane].settle, batch)] = lane, batch
+
         try:
-            with self.client.stream(
-                request.method, request.url, headers=request.headers, content=request.body
-            ) as reply:
-                return Response(reply.status_code, reply.headers, _read(reply))
-        except WRONG_ADDRESS:
-            return Verdict("refused", "the address cannot be used; it must start with https:// or http://")
-        except UNSENT as error:
-            return _unreachable(error)
-        except httpx.HTTPError as error:
-            return Verdict("unknown", f"sent, and no answer came ({type(error).__name__})", in_doubt=True)
+            for lane in range(len(split)):
+                begin(lane)
+            while under_way:
+                for done in wait(under_way, return_when=FIRST_COMPLETED).done:
+                    lane, batch = under_way.pop(done)
+                    begin(lane)
+                    yield spread(batch, done.result())
+        finally:
+            if under_way:  # the one who reads this has stopped: nothing may be sent behind their back
+                self.standing.stop(INTERRUPTED)
+                wait(under_way)
+
+    def _lane(self) -> Courier[Update]:
+        patience = Patience(self.pace)
+        return Courier(lambda updates: self._attempt(updates, patience), patience, _is_once, self.standing)
+
+    def _too_large(self, update: Update) -> Verdict:
+        sent = redacting.letter(update.body, self._samples.secrets)
+        return Verdict("too_large", f"more than {self.limits.update_bytes} bytes", sent=sent)
+
+    def _attempt(self, updates: Sequence[Update], patience: Patience) -> Answer:
+        """One conversation and what it came to; where access is denied, a second one to be sure of it."""
+        answer, response = self._conversation(updates, patience)
+        is_denied = isinstance(answer, Verdict) and answer.outcome == "refused"
+        if not (is_denied and response and response.status in CONFIRMED):
+            return answer
+        patience.over.wait(jitter(min(CONFIRMING, self.pace.first)))
+        answer, _ = self._conversation(updates, patience)
+        return replace(answer, attempts=2) if isinstance(answer, Verdict) else answer
+
+    def _conversation(self, updates: Sequence[Update], patience: Patience) -> tuple[Answer, Response | None]:
+        """What a conversation came to, and the last response; a failure of the network ends it with a verdict."""
+        exchange = self.adapter.exchange(updates, self.settings, int(time.time()))
+        end = time.monotonic() + self.pace.window
+        request, has_written = _next(exchange, None), False
+        if not isinstance(request, Request):  # there was nothing to say
+            return request, None
+        while True:
+            response = self._response(request, patience, end)
+            if isinstance(response, Verdict):
+                exchange.close()
+                return self._noted(updates, request, unanswered(response, request, has_written=has_written), None)
+            has_written = has_written or request.method != "GET"
+            following = _next(exchange, response)
+            if not isinstance(following, Request):
+                return self._noted(updates, request, paced(following, response), response)
+            request = following
+
+    def _response(self, request: Request, patience: Patience, end: float) -> Response | Verdict:
+        """The answer to one request; a GET is repeated until it is answered, or patience is at its end."""
+        if time.monotonic() + request.after > end:
+            return Verdict("unknown", "not finished within the time for failures", in_doubt=True)
+        patience.over.wait(request.after)
+        while True:
+            start = time.monotonic()
+            response = self._asked(request, patience)
+            passing = response if isinstance(response, Verdict) else by_status(response.status)
+            if request.method != "GET" or passing.outcome not in AGAIN or patience.over.is_set():
+                return response
+            if isinstance(response, Response):
+                passing = replace(passing, after=_asked_for(response))
+            if not patience.wait(passing, time.monotonic() - start):
+                return response
+
+    def _asked(self, request: Request, patience: Patience) -> Response | Verdict:
+        """The answer to one request, at the pace of its endpoint."""
+        rates = self.limits.rates
+        rate = rates.get(request.endpoint, rates.get(""))
+        if not rate:
+            return self._unless_over(request, patience)
+        bucket = pacing.bucket(*self.account, request.endpoint if request.endpoint in rates else "")
+        patience.over.wait(bucket.take(rate))
+        start = bucket.clock()
+        response = self._unless_over(request, patience)
+        if isinstance(response, Response) and response.status == 429:
+            bucket.throttled(start)
+        elif isinstance(response, Response):
+            bucket.succeeded(rate)
+        return response
+
+    def _unless_over(self, request: Request, patience: Patience) -> Response | Verdict:
+        # Another lane may have stopped everything while this one waited; what was not sent is not in doubt.
+        return (self.standing.stopped or INTERRUPTED) if patience.over.is_set() else self.wire.ask(request)
+
+    def _noted(
+        self, updates: Sequence[Update], request: Request, answer: Answer, response: Response | None
+    ) -> tuple[Answer, Response | None]:
+        """The answer with what a letter keeps of it, after a sample of it was taken where one is wanted."""
+        verdicts = [answer] * len(updates) if isinstance(answer, Verdict) else answer
+        if response or not self.standing.over.is_set():  # else it was not sent: another lane stopped everything
+            records = [self.rows[each] for update in updates for each in update.records]
+            self._samples.take(verdicts, request, response, records)
+        if isinstance(answer, list):
+            return [self._kept(*each, response) for each in zip(updates, answer, strict=True)], response
+        return (self._kept(updates[0], answer, response) if len(updates) == 1 else answer), response
+
+    def _kept(self, update: Update, verdict: Verdict, response: Response | None) -> Verdict:
+        if verdict.outcome not in ABOUT_ONE or response is None:
+            return verdict
+        secrets = self._samples.secrets
+        reply = redacting.letter(response.body, secrets, status=response.status)
+        return replace(verdict, sent=redacting.letter(update.body, secrets), reply=reply)
 
 
-def spread(updates: Sequence[Update], verdicts: Sequence[Verdict]) -> tuple[list[int], list[Verdict]]:
+def bounded(limits: Limits, bounds: Bounds) -> Limits:
+    """The limits of a destination whose definition may ask for less at once, and for another pace."""
+    most, rate = bounds.records_per_request, bounds.requests_per_second
+    rates = dict.fromkeys(["", *limits.rates], rate) if rate else limits.rates
+    return replace(limits, updates=min(limits.updates, most) if most else limits.updates, rates=rates)
+
+
+def spread(updates: Sequence[Update], verdicts: Sequence[Verdict]) -> Settled:
     """The verdict of each update for every record in it."""
     pairs = [(each, verdict) for update, verdict in zip(updates, verdicts, strict=True) for each in update.records]
     return [position for position, _ in pairs], [verdict for _, verdict in pairs]
 
 
-def _read(reply: httpx.Response) -> bytes:
-    """The start of a reply; a destination cannot make us hold more than that."""
-    body = b""
-    for chunk in reply.iter_bytes():
-        body += chunk
-        if len(body) >= LONGEST_REPLY:
-            break
-    return body[:LONGEST_REPLY]
+def unanswered(verdict: Verdict, request: Request, *, has_written: bool) -> Verdict:
+    """What it means for a conversation that one of its requests got no answer.
+
+    What was said before may have been taken, whatever came of this request; a question alone changes nothing.
+    """
+    if has_written:
+        return replace(verdict, in_doubt=True)
+    is_question = request.method == "GET" and verdict.outcome == "unknown"
+    return replace(verdict, outcome="transient", in_doubt=False) if is_question else verdict
 
 
-def _unreachable(error: httpx.HTTPError) -> Verdict:
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return Verdict("refused", "the certificate of the address is not valid; check the address")
-        cause = cause.__cause__ or cause.__context__
-    return Verdict("transient", f"cannot connect ({type(error).__name__})")
-
-
-def _paced(answer: Answer, response: Response) -> Answer:
-    """The answer with the wait that the destination asks for."""
-    after = retry_after(response.headers.get("retry-after"), datetime.now(UTC))
+def paced(answer: Answer, response: Response) -> Answer:
+    """The answer with the wait that the destination asks for; Retry-After wins over what the adapter read."""
+    after = _asked_for(response)
     if after is None:
         return answer
-    if isinstance(answer, Verdict):
-        return replace(answer, after=after)
-    return [replace(each, after=after) for each in answer]
+    return replace(answer, after=after) if isinstance(answer, Verdict) else [replace(a, after=after) for a in answer]
 
 
-def retry_after(header: str | None, now: datetime) -> float | None:
-    """Seconds to wait by a Retry-After header, a number or a date; None where it says nothing usable."""
+def _asked_for(response: Response) -> float | None:
+    return retry_after(response.headers.get("retry-after"), datetime.now(UTC))
+
+
+def _next(exchange: Exchange, response: Response | None) -> Request | Answer:
+    """The next request of a conversation, or what it came to; None begins it."""
     try:
-        seconds = float(header or "nan")
-    except ValueError:
-        seconds = _until(str(header), now)
-    return max(seconds, 0.0) if math.isfinite(seconds) else None
+        return exchange.send(response)  # type: ignore[arg-type]
+    except StopIteration as end:
+        return end.value
 
 
-def _until(date: str, now: datetime) -> float:
-    try:
-        then = parsedate_to_datetime(date)
-    except ValueError:
-        return math.nan
-    return (then.replace(tzinfo=then.tzinfo or UTC) - now).total_seconds()
+def _is_once(update: Update) -> bool:
+    return update.once

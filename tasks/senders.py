@@ -8,9 +8,9 @@ from typing import Protocol, runtime_checkable
 import polars as pl
 
 from populace.definitions import Destination
-from populace.destinations import HTTP
+from populace.destinations import FILES, HTTP
 from populace.destinations.protocol import Origin, Settings, Verdict
-from tasks import http, warehouse
+from tasks import http, object_storage, warehouse
 from tasks.sending import Courier, Pace
 
 
@@ -51,5 +51,7 @@ class Reader(Sender, Protocol):
 def sender(node: Destination, settings: Settings, origin: Origin, pace: Pace, base: Path) -> Sender:
     """The sender of a destination; nothing is opened before it is entered."""
     if node.kind in HTTP:
-        return http.Sender(HTTP[node.kind], settings, origin, pace)
+        return http.Sender(HTTP[node.kind], settings, origin, pace, node.bounds, node.kind)
+    if node.kind in FILES:
+        return object_storage.Sender(settings, origin, pace, base, node.bounds)
     return warehouse.Sender(settings, origin, pace, base, node.bounds)

@@ -3,7 +3,6 @@
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -54,7 +53,7 @@ class Sender:
         self.where = tables.place(origin.space, self.dialect or tables.POSTGRESQL, settings.get("schema", ""))
         self.history = settings.get("history") == "true"
         self.profiles = settings.get("profiles") == "true"
-        self.pace = _bounded(pace, bounds)
+        self.pace = pace.bounded(bounds)
         self.size = bounds.records_per_request or warehouse.BATCH
         self.batch = pl.DataFrame()
         self.connection: Any = None
@@ -149,8 +148,11 @@ class Sender:
         """The result of a transaction that is not about records, tried as long as batches are."""
         results: list[Result] = []
         # The window is one for all that a delivery does, so a server that was waited for is not waited for again.
-        courier = Courier(lambda _: self._tried(lambda cursor: results.append(work(cursor))), self.patience)
-        courier.stopped = self.courier.stopped
+        # What is given up here is not tried once more for each batch.
+        standing = self.courier.standing
+        courier = Courier(
+            lambda _: self._tried(lambda cursor: results.append(work(cursor))), self.patience, standing=standing
+        )
         try:
             (verdict,) = courier.settle([0])
         except Exception:
@@ -158,8 +160,6 @@ class Sender:
             raise
         if verdict.outcome == "delivered":
             return results[-1]
-        # What was given up here is not tried once more for each batch.
-        self.courier.stopped = courier.stopped
         waits = verdict.outcome in ("transient", "throttled", "unknown")
         raise (Transient if waits else Refused)(verdict.reason)
 
@@ -229,15 +229,6 @@ class Sender:
     def _existing(self, cursor: Any, wanted: Mapping[str, tables.Table] = tables.TABLES) -> tables.Existing:
         found = _answer(cursor, tables.columns_query(self.where, wanted))
         return tables.existing(self.where, wanted, found.iter_rows())
-
-
-def _bounded(pace: Pace, bounds: Bounds) -> Pace:
-    """The pace, with what the definition of the destination says of it."""
-    if bounds.patience is not None:
-        pace = replace(pace, window=bounds.patience.total_seconds())
-    if bounds.timeout is not None:
-        pace = replace(pace, timeout=bounds.timeout.total_seconds())
-    return pace
 
 
 def connect(url: str, pace: Pace, base: Path) -> Any:

@@ -164,6 +164,8 @@ class Limits:
     ----------
     updates, request_bytes, update_bytes
         What fits into one request; bytes are those of the encoded body.
+    envelope
+        Bytes of a request's body around its updates and the commas between them.
     rates
         Requests a second by endpoint; '' stands for those that are not named. Without a rate there is no limit.
     lanes
@@ -178,6 +180,7 @@ class Limits:
     rates: Mapping[str, float] = field(default_factory=dict)
     lanes: int = 1
     timeout: float = 10.0
+    envelope: int = 2
 
 
 class Adapter(Protocol):
@@ -207,6 +210,11 @@ class HttpAdapter(Adapter, Protocol):
         """The conversation about updates of one group, at this second of Unix time; also about halves of a batch."""
 
 
+def in_order(updates: Iterable[Update]) -> list[Update]:
+    """Updates as they are sent: stage by stage, and what may share a request together."""
+    return sorted(updates, key=lambda each: (each.stage, each.group))
+
+
 def packed(updates: Iterable[Update], limits: Limits) -> Iterator[list[Update]]:
     """Updates in batches that fit into one request each, in their order, by count and bytes.
 
@@ -216,14 +224,25 @@ def packed(updates: Iterable[Update], limits: Limits) -> Iterator[list[Update]]:
     size = 0
     for update in updates:
         weight = len(update.body) + 1  # and the comma behind it
-        is_full = len(batch) == limits.updates or size + weight + 2 > limits.request_bytes
-        if batch and (is_full or update.group != batch[0].group):
+        is_full = len(batch) == limits.updates or size + weight > limits.request_bytes - limits.envelope + 1
+        if batch and (is_full or (update.stage, update.group) != (batch[0].stage, batch[0].group)):
             yield batch
             batch, size = [], 0
         batch.append(update)
         size += weight
     if batch:
         yield batch
+
+
+def address(settings: Settings, name: str) -> list[str]:
+    """What is wrong with the setting that holds an address, where it is set, and with `allow_private`."""
+    found = []
+    if not settings.get(name, "https://").startswith(("http://", "https://", "${")):
+        found.append(f"{name!r} must start with https:// or http://")
+    allowed = settings.get("allow_private", "true")
+    if allowed.lower() not in {"true", "false"} and not allowed.startswith("${"):
+        found.append("'allow_private' must be true or false")
+    return found
 
 
 # --- what HTTP statuses mean, unless a vendor says otherwise ----------------------------------------

@@ -1,9 +1,9 @@
-"""Webhook: signed POSTs of Segment-shaped identify calls to an address of yours.
+"""Webhook: signed POSTs of Segment-shaped calls to an address of yours.
 
-A request is a JSON array of identify bodies (destinations.md 0.2 and 11), one body for each
-record: a trait or a membership of one person. Several traits of a person are not merged into one
-body, because `context.personas` names exactly one computation and receivers find a membership
-by it. They follow each other in the same request wherever they fit.
+A request is a JSON array of bodies (destinations.md 0.2 and 11), one body for each record: a trait or a membership of
+one person, or an event about it. Several traits of a person are not merged into one body, because `context.personas`
+names exactly one computation and receivers find what changed by it. They follow each other in the same request
+wherever they fit.
 
 Signatures cover the exact bytes of the body:
 
@@ -20,9 +20,9 @@ import hashlib
 import hmac
 import json
 from collections.abc import Iterator, Sequence
-from typing import Any
 from urllib.parse import urlsplit
 
+from populace.destinations import calls
 from populace.destinations.protocol import (
     About,
     Answer,
@@ -35,12 +35,14 @@ from populace.destinations.protocol import (
     Settings,
     Update,
     Verdict,
+    address,
     by_status,
 )
 
 ABOUT = About(
+    forms=calls.FORMS,
     required=("url", "secret"),
-    optional=("batch_size", "signature"),
+    optional=("batch_size", "signature", "allow_private"),
     secret=frozenset({"secret", "url"}),  # addresses of webhooks often hold a token
     identifies=(),
 )
@@ -48,7 +50,6 @@ ABOUT = About(
 BATCH = 1_000
 GREATEST_BATCH = 4_000  # Segment's, destinations.md 11
 REQUEST_BYTES = 1_000_000  # what common servers take without being told to
-UPDATE_BYTES = 32 * 1024  # D-38
 
 HEADERS = {"Content-Type": "application/json", "User-Agent": "Populace"}
 
@@ -59,9 +60,7 @@ def account(settings: Settings) -> str:
 
 
 def problems(settings: Settings) -> list[str]:
-    found = []
-    if not settings["url"].startswith(("http://", "https://", "${")):
-        found.append("'url' must start with https:// or http://")
+    found = address(settings, "url")
     size = settings.get("batch_size", str(BATCH))
     if not (size.isdecimal() and 1 <= int(size) <= GREATEST_BATCH):
         found.append(f"'batch_size' must be a number from 1 to {GREATEST_BATCH}")
@@ -71,54 +70,14 @@ def problems(settings: Settings) -> list[str]:
 
 
 def limits(settings: Settings) -> Limits:
-    return Limits(int(settings.get("batch_size", BATCH)), REQUEST_BYTES, UPDATE_BYTES)
+    return Limits(int(settings.get("batch_size", BATCH)), REQUEST_BYTES, calls.CALL_BYTES)
 
 
 def updates(records: Sequence[Record], origin: Origin, settings: Settings) -> Iterator[Update]:
+    # One output feeds one receiver (D-32): who passes the calls on to others passes them to nobody else.
+    addressee = {"integrations": {"All": False, origin.destination: True}}
     for position, record in enumerate(records):
-        yield Update((position,), _encoded(identify(record, origin)))
-
-
-def identify(record: Record, origin: Origin) -> dict[str, Any]:
-    """The call that tells one value of one person; null takes a trait away, false ends a membership."""
-    value = None if record["value"] is None else json.loads(record["value"])
-    body: dict[str, Any] = {
-        "type": "identify",
-        "messageId": record["message_id"],
-        "timestamp": origin.as_of,
-        "traits": {record["key"]: value},
-        "context": {"personas": personas(record, origin)},
-        "integrations": {"All": False, origin.destination: True},
-    }
-    return _addressed(body, record["id_type"], record["id_value"])
-
-
-def personas(record: Record, origin: Origin) -> dict[str, str]:
-    """Which computation the call comes from: what filters and mappings key on (D-30)."""
-    prefix = "aud" if record["kind"] == "audience" else "tra"
-    return {
-        "computation_class": record["kind"],
-        "computation_id": f"{prefix}_{record['key']}",
-        "computation_key": record["key"],
-        "namespace": origin.space,
-        "space_id": origin.space,
-        "computation_run_id": origin.run_id,
-    }
-
-
-def _addressed(body: dict[str, Any], id_type: str, id_value: str) -> dict[str, Any]:
-    """The identifier in the slot Segment gives its type (D-33)."""
-    if id_type == "user_id":
-        body["userId"] = id_value
-    elif id_type == "email":
-        body["traits"] = {**body["traits"], "email": id_value}
-    else:
-        body["context"]["externalIds"] = [{"id": id_value, "type": id_type, "collection": "users", "encoding": "none"}]
-    return body
-
-
-def _encoded(body: dict[str, Any]) -> bytes:
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+        yield Update((position,), calls.encoded({**calls.call(record, origin), **addressee}))
 
 
 def exchange(updates: Sequence[Update], settings: Settings, at: int) -> Exchange:

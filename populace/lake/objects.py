@@ -15,10 +15,11 @@ import polars as pl
 from populace.definitions import Storage
 from populace.errors import LakeError, PopulaceError
 from populace.lake.local import LocalStore
-from populace.lake.s3 import S3Store
+from populace.lake.s3 import Keys, S3Store
 from populace.lake.store import Object, Store
 
 __all__ = [
+    "Keys",
     "LocalStore",
     "Object",
     "S3Store",
@@ -34,7 +35,7 @@ __all__ = [
 ROW_GROUP = 262_144  # fixed, so that equal rows give equal bytes
 
 
-def open_store(uri: str, storage: Storage, error: type[PopulaceError] = LakeError) -> Store:
+def open_store(uri: str, storage: Storage, error: type[PopulaceError] = LakeError, keys: Keys | None = None) -> Store:
     """The store behind a `file:` or `s3:` URI.
 
     Parameters
@@ -42,9 +43,11 @@ def open_store(uri: str, storage: Storage, error: type[PopulaceError] = LakeErro
     uri
         `file:///folder` or `s3://bucket/prefix`.
     storage
-        Endpoint and region for S3; credentials come from boto3's usual chain.
+        Endpoint and region for S3.
     error
         What to raise when the store fails: an archive and a lake fail differently.
+    keys
+        Credentials for S3; without them they come from boto3's usual chain.
     """
     parts = urlsplit(uri)
     if parts.query or parts.fragment:
@@ -53,7 +56,7 @@ def open_store(uri: str, storage: Storage, error: type[PopulaceError] = LakeErro
     if parts.scheme == "file":
         return LocalStore(unquote(parts.path), error)
     if parts.scheme == "s3" and parts.netloc:
-        return S3Store(parts.netloc, parts.path.strip("/"), storage, error)
+        return S3Store(parts.netloc, parts.path.strip("/"), storage, error, keys)
     message = f"{uri}: not a place Populace can read; write file:///folder or s3://bucket/prefix"
     raise error(message)
 

@@ -9,6 +9,7 @@ import contextlib
 import io
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -23,8 +24,8 @@ MARK = "writer"
 
 REMEDIES = {
     "NoSuchBucket": "the bucket does not exist; check its name and the endpoint, or create it",
-    "InvalidAccessKeyId": "the access key is unknown; check AWS_ACCESS_KEY_ID",
-    "SignatureDoesNotMatch": "the secret key is wrong; check AWS_SECRET_ACCESS_KEY",
+    "InvalidAccessKeyId": "the access key is unknown; check AWS_ACCESS_KEY_ID, or the key in the settings",
+    "SignatureDoesNotMatch": "the secret key is wrong; check AWS_SECRET_ACCESS_KEY, or the key in the settings",
     "AccessDenied": "access is denied; check the credentials and the bucket's policy",
     "403": "access is denied; check the credentials and the bucket's policy",
     "ExpiredToken": "the session token has expired; renew the credentials",
@@ -42,21 +43,34 @@ class CutShort(Exception):
     """An answer is not whole."""
 
 
-class S3Store:
-    """Objects below a prefix of a bucket."""
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Credentials of a place of its own, where the usual ones are for other places."""
 
-    def __init__(self, bucket: str, prefix: str, storage: Storage, error: type[PopulaceError]) -> None:
+    access_key_id: str = field(repr=False)
+    secret_access_key: str = field(repr=False)
+
+
+class S3Store:
+    """Objects below a prefix of a bucket; without `keys` credentials come from boto3's usual chain."""
+
+    def __init__(
+        self, bucket: str, prefix: str, storage: Storage, error: type[PopulaceError], keys: Keys | None = None
+    ) -> None:
         self.root = f"s3://{bucket}/{prefix}".rstrip("/")
         self.bucket = bucket
         self.prefix = f"{prefix}/" if prefix else ""
         self.storage = storage
         self.error = error
+        self.keys = keys
 
     @cached_property
     def session(self) -> Any:
         import boto3  # 0.3 s of import that a local lake does not pay
 
-        return boto3.Session(region_name=self.storage.region)
+        if self.keys is None:
+            return boto3.Session(region_name=self.storage.region)
+        return boto3.Session(self.keys.access_key_id, self.keys.secret_access_key, region_name=self.storage.region)
 
     @cached_property
     def client(self) -> Any:

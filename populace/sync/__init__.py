@@ -27,6 +27,7 @@ from populace.sync.funnel import funnel
 from populace.sync.people import identified, known
 from populace.sync.settling import acknowledge, counted, forget, park, queue, seen, summary, under_way
 from populace.sync.states import (
+    ADVANCING,
     COMPUTATION,
     HELD,
     IDENTIFIER,
@@ -48,9 +49,9 @@ from populace.sync.states import (
 from populace.sync.totals import Totals
 
 __all__ = [
-    "COMPUTATION", "HELD", "IDENTIFIER", "KEY", "LETTERS", "NOTHING", "NO_IDENTIFIER", "OUTCOMES", "PARKED", "QUEUE",
-    "RECORDS", "REFUSED", "SETTLED", "STATE", "UNCHANGED", "WAITING", "WANTED", "Changes", "Computation", "Desired",
-    "Drift", "Removal", "Totals", "Wanted", "acknowledge", "asked", "canonical", "changes", "counted", "drift",
-    "forget", "funnel", "identified", "known", "mended", "park", "queue", "recorded", "removal", "seen", "summary",
-    "under_way", "without_parked",
+    "ADVANCING", "COMPUTATION", "HELD", "IDENTIFIER", "KEY", "LETTERS", "NOTHING", "NO_IDENTIFIER", "OUTCOMES",
+    "PARKED", "QUEUE", "RECORDS", "REFUSED", "SETTLED", "STATE", "UNCHANGED", "WAITING", "WANTED", "Changes",
+    "Computation", "Desired", "Drift", "Removal", "Totals", "Wanted", "acknowledge", "asked", "canonical", "changes",
+    "counted", "drift", "forget", "funnel", "identified", "known", "mended", "park", "queue", "recorded", "removal",
+    "seen", "summary", "under_way", "without_parked",
 ]  # fmt: skip

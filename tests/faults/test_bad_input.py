@@ -15,6 +15,7 @@ import boto3
 import polars as pl
 import pytest
 
+from populace.definitions import Destination
 from tests.companies import (
     AS_OF,
     ROOT,
@@ -27,6 +28,7 @@ from tests.companies import (
     populace,
     terminal,
 )  # fmt: skip
+from tests.deliveries import open_space, publish, send
 
 pytestmark = pytest.mark.faults
 
@@ -251,6 +253,31 @@ def test_no_credentials(guarded, company, typing, tmp_path):
     none |= dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "")
     none |= dict.fromkeys(("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"), str(tmp_path / "none"))
     assert_refused(typing, company, "s3://events/", "no credentials", "AWS_ACCESS_KEY_ID", times=SOURCES, **none)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({}, ""),
+        ({"secret_access_key": SECRET}, "the secret key is wrong"),
+        ({"access_key_id": "AKIAIOSFODNN7EXAMPLE"}, "the access key is unknown"),
+        ({"url": "s3://no-such-bucket"}, "the bucket does not exist"),
+    ],
+)
+def test_a_destination_has_keys_of_its_own(wrong, said, guarded, tmp_path, monkeypatch):
+    """Those of the environment are for the lake, and wrong there; without its own nothing could be sent."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    keys = {"access_key_id": guarded["AWS_ACCESS_KEY_ID"], "secret_access_key": guarded["AWS_SECRET_ACCESS_KEY"]}
+    more = {"region_name": "us-east-1", "endpoint_url": guarded["POPULACE_S3_ENDPOINT"]}
+    boto3.client("s3", **{f"aws_{name}": value for name, value in keys.items()}, **more).create_bucket(Bucket="files")
+    settings = {"url": "s3://files", "endpoint_url": guarded["POPULACE_S3_ENDPOINT"], **keys, **wrong}
+    space = open_space(tmp_path, Destination("files", "object_storage", tuple(settings.items())), "plan")
+    publish(space, 1, {"profile_id": ["p1"], "plan": ["gold"]})
+    summary = send(space)
+    assert summary["status"] == ("paused" if said else "success")
+    assert said in summary.get("reason", "")
+    assert all(key not in str(summary) for key in keys.values())
 
 
 @pytest.mark.parametrize("place", ["archive", "lake"])

@@ -16,7 +16,7 @@ from populace.space.letters import Asked, reasons
 from tasks import letters, pausing
 from tasks.turns import turn
 from tests.deliveries import ledger, open_space, outcomes, publish, send
-from tests.receivers import Receiver, serve
+from tests.simulators.webhook import Receiver, receiving
 
 USERS = [f"u{number:02d}" for number in range(10)]
 BUYERS = {"buyers": USERS[:4]}
@@ -29,7 +29,7 @@ def plans(value: str = "gold") -> dict[str, list]:
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    with serve() as found:
+    with receiving() as found:
         yield found
 
 

@@ -16,7 +16,7 @@ from tasks.http import Sender
 from tasks.sending import Pace
 
 ORIGIN = Origin("dev", "growth", "run-1", "2026-03-01T00:00:00.000000Z", names={"buyers": "Buyers"})
-QUICK = Pace(window=1.0, first=0.002, longest=0.01, timeout=2.0)
+QUICK = Pace(window=8.0, first=0.002, longest=0.01, timeout=2.0)
 
 
 @dataclass

@@ -1,16 +1,19 @@
 """The queries of docs/warehouse.md run, on both databases, and its tables have the columns that it lists."""
 
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from populace import loading
 from populace.destinations.warehouse import profiles, tables
 from tests.integration.test_warehouse_profiles import mirror
 from tests.warehouses import Warehouse, records, tell
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs/warehouse.md").read_text()
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs/warehouse.md").read_text()
 QUERIES = [
     each.strip()
     for block in re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)
@@ -39,6 +42,22 @@ def test_queries_run_and_find_somebody(filled: Warehouse):
         text = query.replace("populace_prod.", filled.table("")).replace("ann@example.com", "a@x.org")
         assert filled.run(text), query
     assert {filled.run(each.replace("populace_prod.", filled.table("")))[0][0] for each in COUNTS} == {1}
+
+
+def test_the_entry_is_a_destination_and_takes_both_forms(tmp_path: Path):
+    shutil.copytree(ROOT / "definitions", tmp_path, dirs_exist_ok=True)
+    (entry,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    others = "\nwebhook: {kind: webhook, url: 'https://example.com', secret: abcdefghijklmnop}\n"
+    (tmp_path / "dev/destinations.yaml").write_text(entry + others)
+    audiences = (tmp_path / "dev/audiences.yaml").read_text()
+    both = audiences.replace("destinations: [warehouse]", "destinations: [warehouse, {warehouse: event}]", 1)
+    (tmp_path / "dev/audiences.yaml").write_text(both)
+    found = loading.load("dev", tmp_path, {"WAREHOUSE_URL": "sqlite:w.db"})
+    (warehouse,) = (each for each in found.destinations if each.name == "warehouse")
+    assert warehouse.options["history"] == warehouse.options["profiles"] == "false"
+    assert warehouse.bounds.records_per_request == 10_000
+    forms = {way.form or "property" for each in found.audiences for way in each.deliveries}
+    assert forms == {"property", "event"}
 
 
 def test_tables_have_the_columns_that_are_listed():

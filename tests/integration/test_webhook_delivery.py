@@ -18,12 +18,12 @@ from populace.space import OpenSpace
 from tasks.delivery import Ways, deliver, failure
 from tasks.sending import Pace
 from tests.deliveries import QUICK, acknowledged, ledger, open_space, outcomes, publish, send
-from tests.receivers import SECRET, Receiver, serve
+from tests.simulators.webhook import SECRET, Receiver, receiving
 
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    with serve() as found:
+    with receiving() as found:
         yield found
 
 
@@ -183,7 +183,7 @@ def test_what_may_have_arrived_is_taken_back_when_it_is_no_longer_desired(space:
 
 
 def test_a_refusal_after_a_lost_answer_leaves_doubt(space: OpenSpace, receiver: Receiver):
-    receiver.script = ["lost", 401]
+    receiver.script = ["lost", 401, 401]
     assert outcomes(sync(space, receiver)) == {"refused": 30}
     assert acknowledged(space).height == 5
     publish(space, 2, plans(0))
@@ -252,7 +252,19 @@ def test_a_call_over_32_kilobytes_is_counted_and_not_sent(space: OpenSpace, rece
 # --- held -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("status", [401, 403, 404, 410, 302])
+@pytest.mark.parametrize("status", [401, 403])
+def test_access_denied_once_is_no_reason_to_stop_but_twice_is(space: OpenSpace, receiver: Receiver, status: int):
+    receiver.script = [200, status, 200, status, status]
+    summary = sync(space, receiver)
+    assert summary["status"] == "paused"
+    assert str(status) in summary["reason"]
+    assert outcomes(summary) == {"delivered": 10, "refused": 20}
+    assert len(receiver.requests) == 5
+    ledger(space).resume()
+    assert outcomes(sync(space, receiver)) == {"delivered": 20, "unchanged": 10}
+
+
+@pytest.mark.parametrize("status", [404, 410, 302])
 def test_refusal_holds_the_destination_after_one_request(space: OpenSpace, receiver: Receiver, status: int):
     receiver.script = [200, (status, {"Location": receiver.url})]
     summary = sync(space, receiver)
@@ -264,10 +276,10 @@ def test_refusal_holds_the_destination_after_one_request(space: OpenSpace, recei
 
 
 def test_a_refused_destination_is_paused_until_it_is_resumed(space: OpenSpace, receiver: Receiver):
-    receiver.script = [200, 403]
+    receiver.script = [200, 403, 403]
     first = sync(space, receiver)
     again = sync(space, receiver)
-    assert len(receiver.requests) == 2
+    assert len(receiver.requests) == 3
     assert outcomes(again) == {"refused": 25, "unchanged": 5}
     assert (again["status"], again["paused"], "newly_paused" in again) == ("paused", first["paused"], False)
     assert isinstance(failure(again), Refused)

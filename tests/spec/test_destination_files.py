@@ -12,7 +12,7 @@ from populace.destinations import ADAPTERS
 from populace.destinations.protocol import PEOPLE, About
 from tests.definition_files import HOOK, prod
 
-DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "definitions.md"
+DOCUMENTS = [Path(__file__).resolve().parents[2] / "docs" / name for name in ("definitions.md", "destinations.md")]
 KINDS = "identifiers:\n  user_id:\n  email:\n  anonymous_id:\n  app_id:\n  ios.idfa:\n  group_id:\n"
 
 
@@ -132,7 +132,7 @@ v:
     - user_di
 """
     assert problems({"dev/destinations.yaml": text}) == [
-        "destinations.yaml:2: 'w': warehouse has no setting 'colour'; known are url",
+        "destinations.yaml:2: 'w': warehouse has no setting 'colour'; known are url, schema, history, profiles",
         "destinations.yaml:6: no identifier 'emial'; did you mean 'email'?",
         "destinations.yaml:7: 'email: newest': write first, last or all",
         "destinations.yaml:9: 'w.limits.requests_per_second': input should be greater than or equal to 0.01",
@@ -289,7 +289,8 @@ def test_spaces_may_post_to_one_channel_but_not_write_to_one_account(load, probl
 
 
 def test_the_examples_of_the_documents_load(load):
-    shown = re.findall(r"```yaml\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
+    written = "".join(each.read_text(encoding="utf-8") for each in DOCUMENTS)
+    shown = re.findall(r"```yaml\n(.*?)```", written, re.DOTALL)
     entries = "".join(each for each in shown if re.search(r"\bkind: \w", each))
     found = {each.name: each for each in load({"dev/destinations.yaml": entries}).destinations}
     assert {"warehouse", "webhook", "crm", "growth"} <= set(found)

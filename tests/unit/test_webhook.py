@@ -198,6 +198,12 @@ def test_207_that_cannot_be_read_leaves_everything_unknown(text: str):
         ("webhook", {"url": "https://x.org", "secret": "s", "colour": "red"}, ["webhook has no setting 'colour'"]),
         ("webhook", {"url": "https://x.org", "secret": "s", "batch_size": "4001"}, ["'batch_size' must be a number"]),
         ("webhook", {"url": "https://x.org", "secret": "s", "signature": "no"}, ["'signature' must be 'body'"]),
+        ("webhook", {"url": "https://x.org", "secret": "s", "allow_private": "False"}, []),
+        ("webhook", {"url": "https://x.org", "secret": "s", "allow_private": "no"}, ["'allow_private' must be true"]),
+        ("segment", {"write_key": "k"}, []),
+        ("segment", {"write_key": "k", "endpoint": "https://x.org/v1/batch"}, ["'endpoint' must end before /batch"]),
+        ("segment", {"write_key": "k", "endpoint": "x.org"}, ["'endpoint' must start with https://"]),
+        ("segment", {"write_key": "k", "integrations": "['Braze']"}, ["'integrations' must be names"]),
         ("warehouse", {"url": "postgresql://db/x"}, []),
         ("warehouse", {"url": "sqlite:///x.db"}, []),
         ("warehouse", {"url": "mysql://db/x"}, ["'url' must be postgresql://"]),
@@ -217,53 +223,3 @@ def test_account_tells_addresses_apart_and_holds_no_password():
     postgres = {"url": "postgresql://me:secret@db/shop?sslmode=require"}
     assert warehouse.account(postgres) == "postgresql://db:5432/shop"
     assert warehouse.account(postgres) == warehouse.account({"url": "postgres://other@db:5432/shop"})
-
-
-# --- what the warehouse would execute ----------------------------------------------------------
-
-
-def test_names_are_quoted_fitted_and_kept_apart():
-    assert warehouse.quoted('a"b') == '"a""b"'
-    assert warehouse.column("profile_id") == "profile_id_"
-    long = [warehouse.column("é" * 40 + end) for end in ("x", "y")]
-    assert len(set(long)) == 2
-    assert all(len(name.encode()) <= 63 for name in long)
-
-
-@pytest.mark.parametrize(
-    ("values", "expected"),
-    [
-        (["1", "2.5"], "numeric"),
-        (["true", None], "boolean"),
-        (['"x"', "1"], "text"),
-        (['["a"]'], "text"),
-        ([None], None),
-    ],
-)
-def test_column_type_follows_from_the_values(values: list, expected: str | None):
-    records = [record(value=each) for each in values]
-    assert warehouse.wanted_types(records) == {("trait", "plan"): expected}
-
-
-@pytest.mark.parametrize(
-    ("state", "message", "is_connecting", "outcome"),
-    [
-        ("40001", "", False, "transient"),
-        ("08006", "", False, "transient"),
-        ("53300", "", False, "transient"),
-        ("57P03", "", True, "transient"),
-        ("42501", "", False, "refused"),
-        ("28P01", "", True, "refused"),
-        ("22P02", "", False, "invalid"),
-        ("23505", "", False, "invalid"),
-        ("42P01", "", False, "invalid"),
-        ("XX000", "", False, "unknown"),
-        (None, "Connection refused", True, "transient"),
-        (None, "FATAL: password authentication failed", True, "refused"),
-        (None, 'FATAL: database "x" does not exist', True, "refused"),
-        (None, "FATAL: the database system is starting up", True, "transient"),
-        (None, "server closed the connection", False, "transient"),
-    ],
-)
-def test_database_errors_mean_outcomes(state: str | None, message: str, is_connecting: bool, outcome: str):
-    assert warehouse.meaning(state, message, is_connecting=is_connecting)[0] == outcome

@@ -1,0 +1,97 @@
+"""Segment-shaped calls: identify for properties, track for events (destinations.md 0.2, D-30 to D-33).
+
+Whoever reads them finds a computation by `context.personas`, which names exactly one: so a membership is a call by
+itself. Traits are read by their names, and may be told together where the reader needs no more than that; such a call
+says of its class that it is a trait, and names no key.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from populace.destinations.protocol import Origin, Record
+
+PROPERTY, EVENT = "property", "event"
+FORMS = (PROPERTY, EVENT)
+CALL_BYTES = 32 * 1024  # D-38
+TRAITS = 300  # in one identify call
+TRAIT_EVENT = "Trait Computed"
+ENTERED, EXITED = "Audience Entered", "Audience Exited"
+
+
+def call(record: Record, origin: Origin) -> dict[str, Any]:
+    """The call that tells one value of one person; null takes a trait away, false ends a membership."""
+    return identify([record], origin) if record["form"] == PROPERTY else track(record, origin)
+
+
+def identify(records: Sequence[Record], origin: Origin) -> dict[str, Any]:
+    """One call for the values of one person, who goes by one identifier."""
+    body: dict[str, Any] = {
+        "type": "identify",
+        "messageId": message_id(records),
+        "timestamp": origin.as_of,
+        "traits": {each["key"]: value(each) for each in records},
+        "context": {"personas": personas(records, origin)},
+    }
+    # Where a trait has this name itself, the address goes where track calls have it.
+    place = body["traits"] if "email" not in body["traits"] else body["context"].setdefault("traits", {})
+    return _addressed(body, records[0], place)
+
+
+def track(record: Record, origin: Origin) -> dict[str, Any]:
+    """One event: somebody entered, exited, or has another value."""
+    is_trait = record["kind"] == "trait"
+    name = TRAIT_EVENT if is_trait else ENTERED if record["value"] == "true" else EXITED
+    body: dict[str, Any] = {
+        "type": "track",
+        "messageId": record["message_id"],
+        "timestamp": origin.as_of,
+        "event": name,
+        "properties": {f"{record['kind']}_key": record["key"], record["key"]: value(record)},
+        "context": {"personas": personas([record], origin)},
+    }
+    return _addressed(body, record, None)
+
+
+def value(record: Record) -> Any:
+    return None if record["value"] is None else json.loads(record["value"])
+
+
+def message_id(records: Sequence[Record]) -> str:
+    """That of the record, or one that follows from those of all; readers ignore what they have seen."""
+    if len(records) == 1:
+        return str(records[0]["message_id"])
+    return hashlib.sha256("\x1f".join(each["message_id"] for each in records).encode()).hexdigest()[:32]
+
+
+def personas(records: Sequence[Record], origin: Origin) -> dict[str, str]:
+    """Which computation a call comes from: what filters and mappings key on (D-30)."""
+    first = records[0]
+    prefix = "aud" if first["kind"] == "audience" else "tra"
+    one = {"computation_id": f"{prefix}_{first['key']}", "computation_key": first["key"]} if len(records) == 1 else {}
+    return {
+        "computation_class": first["kind"],
+        **one,
+        "namespace": origin.space,
+        "space_id": origin.space,
+        "computation_run_id": origin.run_id,
+    }
+
+
+def encoded(body: dict[str, Any]) -> bytes:
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _addressed(body: dict[str, Any], record: Record, traits: dict[str, Any] | None) -> dict[str, Any]:
+    """The identifier in the slot Segment gives its type (D-33); mail addresses in these traits, or the context's."""
+    id_type, id_value = record["id_type"], record["id_value"]
+    if id_type == "user_id":
+        body["userId"] = id_value
+    elif id_type == "anonymous_id":
+        body["anonymousId"] = id_value
+    elif id_type == "email":
+        (body["context"].setdefault("traits", {}) if traits is None else traits)["email"] = id_value
+    else:
+        body["context"]["externalIds"] = [{"id": id_value, "type": id_type, "collection": "users", "encoding": "none"}]
+    return body

@@ -1,0 +1,231 @@
+"""A vendor that does not exist, and its adapter: together they use everything that the protocol offers.
+
+People are written one at a time (PUT /people/{id}, in lanes), lists by the numbers that the vendor gives people
+(GET /people looks them up, POST /lists/{name}/add and /remove), events are counted as often as they come
+(POST /events), and imports are queued (POST /imports, then GET /imports/{id} until it is done).
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+from populace.destinations.protocol import (
+    About,
+    Answer,
+    Exchange,
+    Limits,
+    Origin,
+    Record,
+    Request,
+    Response,
+    Settings,
+    Update,
+    Verdict,
+    by_status,
+)
+from tests.simulators.server import Call, Refusal, Reply, Vendor, only
+
+KEY = "rolo-secret-77"
+
+# --- the vendor -------------------------------------------------------------------------------------
+
+
+@dataclass
+class Rolodex(Vendor):
+    """People with a number and their card, lists of numbers, and a tally of events."""
+
+    key: str = KEY
+    most_items: int = 3
+    cards: dict[str, dict[str, Any]] = field(default_factory=dict)
+    numbers: dict[str, int] = field(default_factory=dict)
+    members: dict[str, set[int]] = field(default_factory=dict)
+    tally: dict[str, int] = field(default_factory=dict)  # how often each event was counted
+    unwanted: set[str] = field(default_factory=set)
+
+    def is_allowed(self, call: Call) -> bool:
+        return call.headers.get("authorization") == f"Bearer {self.key}"
+
+    def people(self, call: Call) -> Iterable[str]:
+        if call.method == "PUT":
+            return [call.steps[1]]
+        return [each["id"] for each in call.json()] if call.path in ("/imports", "/events") else []
+
+    def lists(self, call: Call) -> Iterable[str]:
+        return [call.steps[1]] if call.steps[0] == "lists" else []
+
+    def answer(self, call: Call) -> Reply:
+        return getattr(self, f"_{call.method.lower()}_{call.steps[0]}")(call)
+
+    def _put_people(self, call: Call) -> Reply:
+        person, card = call.steps[1], call.json()
+        if person in self.unwanted:
+            raise Refusal(422, {"code": "unwanted_person", "message": f"{person} is not wanted"})
+        self._write(person, card)
+        return Reply(200, {"number": self.numbers[person]})
+
+    def _get_people(self, call: Call) -> Reply:
+        asked = call.query["ids"].split(",")
+        return Reply(200, {each: self.numbers[each] for each in asked if each in self.numbers})
+
+    def _post_lists(self, call: Call) -> Reply:
+        _, name, action = call.steps
+        body = call.json()
+        only(body, "numbers")
+        self.check(body["numbers"], call.body)
+        held = self.members.setdefault(name, set())
+        held.update(body["numbers"]) if action == "add" else held.difference_update(body["numbers"])
+        return Reply(200, {"changed": len(body["numbers"])})
+
+    def _post_events(self, call: Call) -> Reply:
+        events = call.json()
+        self.check(events, call.body)
+        for each in events:
+            only(each, "id", "event", "key")
+            name = f"{each['id']} {each['event']}"
+            self.tally[name] = self.tally.get(name, 0) + 1
+        return Reply(200, {"counted": len(events)})
+
+    def _post_imports(self, call: Call) -> Reply:
+        rows = call.json()
+        self.check(rows, call.body)
+        bad = [at for at, each in enumerate(rows) if each["id"] in self.unwanted]
+        for at, each in enumerate(rows):
+            if at not in bad:
+                self._write(each["id"], {each["key"]: each["value"]})
+        return Reply(202, {"job": self.queue(bad)})
+
+    def _get_imports(self, call: Call) -> Reply:
+        bad = self.polled(call.steps[1])
+        return Reply(200, {"status": "processing"} if bad is None else {"status": "completed", "rejected": bad})
+
+    def _write(self, person: str, card: dict[str, Any]) -> None:
+        self.numbers.setdefault(person, len(self.numbers) + 1)
+        self.cards.setdefault(person, {}).update(card)
+
+    def names(self, listed: str) -> set[str]:
+        """The people on a list."""
+        return {name for name, number in self.numbers.items() if number in self.members.get(listed, ())}
+
+
+# --- its adapter --------------------------------------------------------------------------------------
+
+ABOUT = About(
+    forms=("property", "list", "event", "import"),
+    required=("url", "key"),
+    optional=("pause",),
+    secret=frozenset({"key"}),
+    identifies=("user_id",),
+)
+LIST_STAGE = 1  # people before the lists they join
+MOST_POLLS = 10
+
+
+def account(settings: Settings) -> str:
+    return settings["url"]
+
+
+def problems(settings: Settings) -> list[str]:
+    return [] if settings["url"].startswith(("http", "${")) else ["'url' must start with http"]
+
+
+def limits(settings: Settings) -> Limits:
+    return Limits(3, 10_000, 1_000, rates={"people": 2_000.0}, lanes=4, timeout=0.5)
+
+
+def updates(records: Sequence[Record], origin: Origin, settings: Settings) -> Iterator[Update]:
+    for at, record in enumerate(records):
+        yield _update(at, record)
+
+
+def _update(at: int, record: Record) -> Update:
+    person, key, value = record["id_value"], record["key"], json.loads(record["value"] or "null")
+    if record["form"] == "list":
+        action = "add" if value else "remove"
+        return Update((at,), _json(person), f"lists/{quote(key)}/{action}", LIST_STAGE)
+    if record["form"] == "event":
+        event = "entered" if value else "exited"
+        return Update((at,), _json({"id": person, "event": event, "key": key}), "events", once=True)
+    if record["form"] == "import":
+        return Update((at,), _json({"id": person, "key": key, "value": value}), "imports")
+    return Update((at,), _json({key: value}), f"people/{quote(person, safe='')}/{quote(key)}")
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value).encode()
+
+
+def exchange(updates: Sequence[Update], settings: Settings, at: int) -> Exchange:
+    kind = updates[0].group.partition("/")[0]
+    conversation = {"people": _person, "lists": _listed, "imports": _imported, "events": _counted}[kind]
+    return conversation(updates, settings)
+
+
+def _person(updates: Sequence[Update], settings: Settings) -> Exchange:
+    _, person, _ = updates[0].group.split("/")
+    return by_status((yield _request("PUT", f"people/{person}", updates[0].body, settings)).status)
+
+
+def _listed(updates: Sequence[Update], settings: Settings) -> Exchange:
+    """Ask for the numbers, then write them: whoever has none is not there."""
+    people = [json.loads(each.body) for each in updates]
+    asked = ",".join(quote(each, safe="") for each in people)
+    found = yield _request("GET", f"people?ids={asked}", b"", settings)
+    numbers = _object(found)
+    if found.status != 200 or numbers is None:
+        return _unexpected(found)
+    wanted = [numbers[each] for each in people if each in numbers]
+    written = yield _request("POST", updates[0].group, _json({"numbers": wanted}), settings)
+    verdict = by_status(written.status)
+    if verdict.outcome != "delivered":
+        return verdict
+    return [verdict if each in numbers else Verdict("noop", "not known there") for each in people]
+
+
+def _imported(updates: Sequence[Update], settings: Settings) -> Exchange:
+    """Hand in a job and ask for it until it is done: 202 says nothing of what becomes of it."""
+    body = b"[" + b",".join(each.body for each in updates) + b"]"
+    queued = yield _request("POST", "imports", body, settings)
+    job = (_object(queued) or {}).get("job")
+    if queued.status != 202 or not job:
+        return _unexpected(queued)
+    for _ in range(MOST_POLLS):
+        polled = yield _request("GET", f"imports/{job}", b"", settings, after=float(settings.get("pause", "0.01")))
+        done = _object(polled) or {}
+        if polled.status != 200 or done.get("status") == "completed":
+            return _finished(polled, done, len(updates))
+    return Verdict("unknown", "the job is not finished", in_doubt=True)
+
+
+def _finished(polled: Response, done: dict[str, Any], count: int) -> Answer:
+    if polled.status != 200:
+        return _unexpected(polled)
+    rejected = set(done.get("rejected", ()))
+    good, bad = Verdict("delivered", "the job is done"), Verdict("invalid", "the job names it")
+    return [bad if at in rejected else good for at in range(count)]
+
+
+def _counted(updates: Sequence[Update], settings: Settings) -> Exchange:
+    body = b"[" + b",".join(each.body for each in updates) + b"]"
+    return by_status((yield _request("POST", "events", body, settings)).status)
+
+
+def _request(method: str, path: str, body: bytes, settings: Settings, *, after: float = 0.0) -> Request:
+    headers = {"Authorization": f"Bearer {settings['key']}", "Content-Type": "application/json"}
+    return Request(method, f"{settings['url']}/{path}", headers, body, path.partition("/")[0], after)
+
+
+def _object(response: Response) -> dict[str, Any] | None:
+    try:
+        found = json.loads(response.body)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _unexpected(response: Response) -> Verdict:
+    """What a status means that should not be there; a good one with nonsense leaves everything open."""
+    verdict = by_status(response.status)
+    nonsense = Verdict("unknown", f"HTTP {response.status}: the answer cannot be read", in_doubt=True)
+    return nonsense if verdict.outcome == "delivered" else verdict

@@ -1,0 +1,68 @@
+"""Segment's HTTP API as its documentation has it: 200 for nearly everything, also for what is dropped."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.simulators.server import Call, Refusal, Reply, Vendor, only
+
+KEY = "wk-0123456789"
+FIELDS = ("type", "userId", "anonymousId", "messageId", "timestamp", "context", "integrations")
+CALL_BYTES = 32 * 1024
+
+
+@dataclass
+class Segment(Vendor):
+    """A source and what it took: traits by person, events, and the calls that it dropped without a word."""
+
+    key: str = KEY
+    most_items: int = 2_500
+    most_bytes: int = 500_000
+    traits: dict[str, dict[str, Any]] = field(default_factory=dict)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    dropped: list[dict[str, Any]] = field(default_factory=list)
+
+    def is_allowed(self, call: Call) -> bool:
+        return call.basic() == (self.key, "")
+
+    def check(self, items: list[Any], body: bytes) -> None:
+        if len(body) > self.most_bytes or len(items) > self.most_items:
+            raise Refusal(400, {"success": False, "message": "too large"})
+
+    def people(self, call: Call) -> Iterable[str]:
+        return {str(_person(each)) for each in call.json()["batch"]}
+
+    def answer(self, call: Call) -> Reply:
+        if (call.method, call.path) != ("POST", "/v1/batch"):
+            raise Refusal(404)
+        batch = call.json()["batch"]
+        self.check(batch, call.body)
+        for each in batch:
+            if is_sound(each):
+                self.store(each["messageId"], lambda each=each: self.keep(each))
+            else:
+                self.dropped.append(each)
+        return Reply(200, {"success": True})
+
+    def keep(self, call: dict[str, Any]) -> None:
+        if call["type"] == "identify":
+            self.traits.setdefault(_person(call), {}).update(call["traits"])
+        else:
+            self.events.append(call)
+
+    def values(self, key: str) -> dict[str, Any]:
+        """Each person's value of a trait, where it is neither null nor false."""
+        return {user: held[key] for user, held in self.traits.items() if held.get(key) not in (None, False)}
+
+
+def is_sound(call: dict[str, Any]) -> bool:
+    """What the pipeline behind the API takes."""
+    try:
+        only(call, *FIELDS, *{"identify": ["traits"], "track": ["event", "properties"]}[call["type"]])
+    except (Refusal, KeyError):
+        return False
+    return bool(_person(call)) and 0 < len(call["messageId"]) < 100 and len(call.get("traits", ())) <= 300
+
+
+def _person(call: dict[str, Any]) -> Any:
+    return call.get("userId") or call.get("anonymousId")

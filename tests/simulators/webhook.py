@@ -1,0 +1,80 @@
+"""A strict receiver of webhooks.
+
+It checks the signature over the bytes it got, refuses what it does not know, ignores a messageId it has seen, and keeps
+the last value of every key of every person, and every event.
+"""
+
+import hashlib
+import hmac
+import time
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.simulators.server import Call, Refusal, Reply, Vendor, serve
+
+SECRET = "correct-horse"
+IDENTIFY = {"type", "userId", "anonymousId", "messageId", "timestamp", "traits", "context", "integrations"}
+TRACK = {"type", "userId", "anonymousId", "messageId", "timestamp", "event", "properties", "context", "integrations"}
+
+
+@dataclass
+class Receiver(Vendor):
+    """What the other side knows. `poison` are user ids it finds invalid; `partial` names them in a 207."""
+
+    secret: str = SECRET
+    held: dict[str, dict[str, Any]] = field(default_factory=dict)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    poison: set[str] = field(default_factory=set)
+    partial: bool = False
+    requests: list[list[str]] = field(default_factory=list)  # the message ids of each, in the order they came
+
+    def is_allowed(self, call: Call) -> bool:
+        stamp, _, code = call.headers["x-signature-256"].partition(",v1=")
+        at = stamp.removeprefix("t=")
+        sound = hmac.new(self.secret.encode(), f"{at}.".encode() + call.body, hashlib.sha256).hexdigest()
+        compatible = hmac.new(self.secret.encode(), call.body, hashlib.sha1).hexdigest()
+        is_fresh = abs(time.time() - int(at)) < 300
+        return is_fresh and hmac.compare_digest(code, sound) and call.headers["x-signature"] == compatible
+
+    def handle(self, call: Call) -> Reply | None:
+        with self._lock:
+            self.requests.append([each["messageId"] for each in call.json()])
+        return super().handle(call)
+
+    def people(self, call: Call) -> Iterable[str]:
+        return {each["userId"] for each in call.json()}
+
+    def answer(self, call: Call) -> Reply:
+        calls = call.json()
+        self.check(calls, call.body)
+        bad = [at for at, each in enumerate(calls) if self.is_wrong(each)]
+        if bad and not self.partial:
+            raise Refusal(400, b"one of them is wrong")
+        for at, each in enumerate(calls):
+            if at not in bad:
+                self.store(each["messageId"], lambda each=each: self.keep(each))
+        results = [{"index": at, "status": 422} for at in bad]
+        return Reply(207, {"results": results}) if bad else Reply(200, b"ok")
+
+    def is_wrong(self, call: dict[str, Any]) -> bool:
+        personas = call["context"]["personas"]
+        fields = {"identify": IDENTIFY, "track": TRACK}[call["type"]]
+        is_known = set(call) <= fields and personas["computation_class"] in {"trait", "audience"}
+        return not is_known or call["userId"] in self.poison
+
+    def keep(self, call: dict[str, Any]) -> None:
+        if call["type"] == "track":
+            self.events.append(call)
+        else:
+            self.held.setdefault(call["userId"], {}).update(call["traits"])
+
+    def values(self, key: str) -> dict[str, Any]:
+        """Each person's value of a key, where there is one: not null, and not the false of a former member."""
+        return {user: held[key] for user, held in self.held.items() if held.get(key) not in {None, False}}
+
+
+def receiving() -> AbstractContextManager[Receiver]:
+    """A receiver on a free port, for as long as this lasts."""
+    return serve(Receiver())
