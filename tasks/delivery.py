@@ -18,7 +18,7 @@ from populace import sync
 from populace.definitions import Destination
 from populace.destinations import TABLES
 from populace.destinations.protocol import Origin
-from populace.errors import DestinationError, Refused, Transient
+from populace.errors import DestinationError, Refused, Waiting
 from populace.lake import runs
 from populace.lake.delivery import Ledger
 from populace.space import OpenSpace, due, standing
@@ -171,9 +171,9 @@ def failure(summary: Mapping[str, Any]) -> DestinationError | None:
         return Refused(f"{name}: {status}, {summary[sync.REFUSED]} records wait: {reason}")
     waiting = sum(summary.get(each, 0) for each in sync.WAITING)
     if waiting:
-        return Transient(f"{name}: {waiting} records wait for the next sync: {reason}")
+        return Waiting(f"{name}: {waiting} records wait for the next sync: {reason}")
     if reason.startswith(UNFINISHED):
-        return Transient(f"{name}: {reason}")
+        return Waiting(f"{name}: {reason}")
     return None
 
 

@@ -80,7 +80,7 @@ def test_one_destination_fails_and_the_other_delivers(company, heard, prefect_se
     company.more["DEMO_WAREHOUSE"] = f"sqlite:{company.folder / 'missing' / 'warehouse.db'}"
     answer = typing.type("recompute", "dev", "--as-of", DAY, "--json", company=company)
     assert answer.code == 3, answer
-    assert answer.err.startswith("error: warehouse: held, ")
+    assert answer.err.startswith("error: warehouse: paused, ")
     assert len(answer.err.splitlines()) == 1
     assert len(heard.people) > 10
     run = latest(prefect_server, "recompute")
