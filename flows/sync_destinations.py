@@ -22,5 +22,6 @@ def sync_destinations(
     delivered = [sync_destination.submit(space, name, definitions, resync=resync, confirm=confirm) for name in names]
     for future in delivered:
         future.wait()
-    report_outcomes(space, names, definitions)
+    broken = [name for name, future in zip(names, delivered, strict=True) if not future.state.is_completed()]
+    report_outcomes(space, names, broken, definitions)
     return delivered

@@ -8,6 +8,7 @@ PopulaceError              1  the command failed; the published run is as it was
 ├── StaleError             1  a connected source is not completely replayed
 └── DestinationError       1  a destination cannot be reached or refuses us
     ├── Transient             worth another try
+    │   └── Waiting           records wait for the next sync, since this one has tried long enough
     ├── Throttled             worth another try after the time the vendor names
     └── Refused               credentials or configuration: trying again cannot help
 
@@ -55,6 +56,10 @@ class DestinationError(PopulaceError):
 
 class Transient(DestinationError):
     """The network or the vendor failed for the moment; the same request may succeed later."""
+
+
+class Waiting(Transient):
+    """A sync was as patient as it may be, and left records waiting for the next one."""
 
 
 class Throttled(DestinationError):

@@ -16,6 +16,7 @@ from populace import sync
 from populace.space import OpenSpace
 from tasks import notify
 from tasks.blocks import secret_block
+from tasks.delivery import failure
 
 BROKEN = ("failed", "unreadable")
 
@@ -84,7 +85,7 @@ def synced(space: str, summaries: Iterable[Mapping[str, Any]]) -> Announcement |
     told = [each for each in summaries if each["status"] not in NOT_SYNCED]
     if not told:
         return None
-    is_complete = all(each["status"] in SYNCED and not _sum(each, HELD_BACK) for each in told)
+    is_complete = all(each["status"] in SYNCED and failure(each) is None for each in told)
     name = "completed" if is_complete else "failed"
     text = f"{space}: sync {name}: {'; '.join(_told_of(each) for each in told)}"
     return Announcement(

@@ -18,12 +18,12 @@ from populace import sync
 from populace.definitions import Destination
 from populace.destinations import TABLES
 from populace.destinations.protocol import Origin
-from populace.errors import DestinationError, Refused, Transient
+from populace.errors import DestinationError, Refused, Waiting
 from populace.lake import runs
 from populace.lake.delivery import Ledger
 from populace.space import OpenSpace, due, standing
 from populace.space.due import Books, Work
-from tasks.exchange import UNFINISHED, Exchange, Progress
+from tasks.exchange import UNFINISHED, Exchange, Progress, Tables
 from tasks.senders import Sender, sender
 from tasks.sending import Pace
 from tasks.settings import Secret, resolve
@@ -113,26 +113,41 @@ def send(
     node: Destination, own: Turn, books: Books, work: Work, origin: Origin, ways: Ways, warning: str = ""
 ) -> dict[str, Any]:
     """Send what is due, unless a person or a refusal paused the destination, or there is a warning against it."""
-    ledger, header = books.ledger, {"destination": node.name, "kind": node.kind, "run_id": origin.run_id}
+    header = {"destination": node.name, "kind": node.kind, "run_id": origin.run_id}
     # What a kill leaves behind must not look like the account of an earlier sync.
-    _reported(ledger, {**header, "status": "running"})
-    exchange = Exchange(own, books, work, ways.progress)
+    _reported(books.ledger, {**header, "status": "running"})
+    tables = partial(runs.table, books.ledger.store, origin.run_id) if holds_tables(node) else None
+    account = attempted(node, own, books, work, origin, ways, warning, tables)
+    return _reported(books.ledger, {**header, **account})
+
+
+def attempted(
+    node: Destination,
+    own: Turn,
+    books: Books,
+    work: Work,
+    origin: Origin,
+    ways: Ways,
+    warning: str,
+    tables: Tables | None = None,
+) -> dict[str, Any]:
+    """As `send`, without a word in the destination's report: the account alone, and whole tables only where given."""
+    ledger, exchange = books.ledger, Exchange(own, books, work, ways.progress)
     paused = ledger.state().get("paused")
     if paused or (warning and work.due.height):
         exchange.refuse(_paused_text(paused) if paused else warning)
     else:
         try:
-            tables = partial(runs.table, ledger.store, origin.run_id) if holds_tables(node) else None
             exchange.run(lambda: ways.sender(node, origin), tables)
         except Refused as refusal:
             exchange.refuse(str(refusal))
     account = exchange.finish()
     if paused:
-        account |= {"status": "paused", "paused": paused}
-    elif exchange.is_refused:
+        return account | {"status": "paused", "paused": paused}
+    if exchange.is_refused:
         ledger.pause(exchange.reason, now().isoformat(timespec="seconds"), BY_REFUSAL)
-        account |= {"status": "paused", "paused": ledger.state()["paused"], "newly_paused": True}
-    return _reported(ledger, {**header, **account})
+        return account | {"status": "paused", "paused": ledger.state()["paused"], "newly_paused": True}
+    return account
 
 
 def holds_tables(node: Destination) -> bool:
@@ -156,9 +171,9 @@ def failure(summary: Mapping[str, Any]) -> DestinationError | None:
         return Refused(f"{name}: {status}, {summary[sync.REFUSED]} records wait: {reason}")
     waiting = sum(summary.get(each, 0) for each in sync.WAITING)
     if waiting:
-        return Transient(f"{name}: {waiting} records wait for the next sync: {reason}")
+        return Waiting(f"{name}: {waiting} records wait for the next sync: {reason}")
     if reason.startswith(UNFINISHED):
-        return Transient(f"{name}: {reason}")
+        return Waiting(f"{name}: {reason}")
     return None
 
 
@@ -169,6 +184,13 @@ def suspicion(space: OpenSpace, node: Destination, work: Work, origin: Origin) -
     if not found:
         return ""
     return f"{'; '.join(found)}; if that is meant, `populace sync {space.definition.name} {CONFIRM.format(node.name)}`"
+
+
+def folded(books: Books) -> Books:
+    """The books once what a killed delivery left behind is folded into the ledger."""
+    if books.are_stale:
+        books.fold(sync.SETTLED.to_frame(), books.waiting(), books.letters())
+    return books.clean()
 
 
 def forgotten(books: Books) -> Books:
@@ -200,6 +222,8 @@ def _paused_text(paused: Mapping[str, Any]) -> str:
 
 
 def _reported(ledger: Ledger, summary: dict[str, Any]) -> dict[str, Any]:
-    """The summary, kept for `populace status` with the time it was made."""
-    ledger.write_report({**summary, "at": now().isoformat(timespec="seconds")})
+    """The summary, kept for `populace status` with the time it was made, beside what was last found by reading back."""
+    verified = (ledger.report() or {}).get("verified")
+    kept = {"verified": verified} if verified else {}
+    ledger.write_report({**summary, **kept, "at": now().isoformat(timespec="seconds")})
     return summary

@@ -86,6 +86,7 @@ class Exchange:
     def finish(self) -> dict[str, Any]:
         """Fold what happened into the ledger; returns the account of it."""
         settled = pl.concat([sync.SETTLED.to_frame(), *self.settled])
+        sent = sync.seen(settled)
         if self.is_suspicious:
             # Most were refused, so the fault is ours: nobody's record is parked for it.
             invalid = pl.col("outcome").is_in(sync.PARKED)
@@ -93,7 +94,7 @@ class Exchange:
             settled = settled.with_columns(outcome=refused)
         waiting = self._fold(settled)
         work, outcomes = self.work, sync.counted(settled, self.work.parked)
-        account = sync.summary(work.desired, work.without, work.records, outcomes)
+        account = sync.summary(work.desired, work.without, work.records, outcomes) | {"sent": sent}
         if self.mirrored is not None:
             account["tables"] = self.mirrored
         if self.unfinished and account["status"] == "success":

@@ -4,9 +4,12 @@ from typing import Any
 
 from prefect.artifacts import create_image_artifact, create_markdown_artifact, create_table_artifact
 
+from populace import sync
 from populace.errors import PopulaceError
 from populace.lake import ledger
 from tasks import pictures
+
+LONGEST = 2_000  # characters of what was sent or replied
 
 
 def is_transient(_task: Any, _run: Any, state: Any) -> bool:
@@ -63,12 +66,28 @@ def _table(title: str, unit: str, counts: dict[str, int]) -> str:
     return f"| {title} | {unit} |\n|---|--:|\n{rows}"
 
 
-def synced(space: str, summaries: list[dict]) -> None:
-    """A table of what became of every record, by destination; outcomes that no destination has are left out."""
-    named = ("destination", "status", "computed", "delivered")
-    used = {name for each in summaries for name, value in each.items() if name in named or value}
-    rows = [{name: value for name, value in each.items() if name in used} for each in summaries]
-    create_table_artifact(rows, key=f"{key(space)}-sync", description="Outcome of every record")
+def synced(space: str, accounts: list[dict]) -> None:
+    """A table of what became of every record, by destination: every step of the funnel, also where nothing is in it."""
+    rows = [
+        {"destination": each["destination"], "status": each["status"]}
+        | sync.funnel(each)
+        | {"waiting since": each.get("waiting_since", ""), "reason": each.get("reason", "")}
+        for each in accounts
+    ]
+    create_table_artifact(rows, key=f"{key(space)}-sync", description="What became of every record, by destination")
+
+
+def sampled(space: str, samples: list[dict]) -> None:
+    """A table of a few requests and answers, which hold no personal data; none where there are none."""
+    named = ("destination", "outcome", "reason", "endpoint", "status", "request", "reply")
+    rows = [{name: _short(each.get(name)) for name in named} for each in samples]
+    if rows:
+        create_table_artifact(rows, key=f"{key(space)}-samples", description="Some requests and answers, redacted")
+
+
+def _short(value: Any) -> str:
+    text = "" if value is None else str(value)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
 def key(space: str) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import polars as pl
 
@@ -23,6 +23,29 @@ class Sender(AbstractContextManager, Protocol):
 
     def send(self, records: pl.DataFrame) -> Iterator[tuple[list[int], list[Verdict]]]:
         """Positions of records and what became of each, after every exchange; each record once."""
+
+
+@runtime_checkable
+class Reader(Sender, Protocol):
+    """A sender whose destination can be read back."""
+
+    def held(self, acknowledged: pl.DataFrame) -> pl.DataFrame:
+        """What the destination holds now of the computations that were acknowledged.
+
+        Parameters
+        ----------
+        acknowledged
+            (kind, key, form, profile_id, id_type, id_value, value). A value that equals it is spelled as it is.
+
+        Returns
+        -------
+        (kind, key, form, id_type, id_value, value), a row for each member, with 'true', and each value that is there.
+
+        Raises
+        ------
+        Transient, Throttled, Refused
+            If it cannot be read now, or not at all.
+        """
 
 
 def sender(node: Destination, settings: Settings, origin: Origin, pace: Pace, base: Path) -> Sender:

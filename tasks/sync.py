@@ -6,15 +6,43 @@ from typing import Any
 
 from prefect import get_run_logger, task
 
+from populace.errors import LakeError, PopulaceError, Transient, Waiting
 from populace.lake.delivery import Ledger
-from populace.sync import NO_IDENTIFIER, OUTCOMES, UNCHANGED
-from tasks import progress, report
+from populace.space import views
+from tasks import announce, report
 from tasks.blocks import secret_block
 from tasks.delivery import Ways, deliver, failure
 from tasks.edge import opened
+from tasks.watching import SyncWatch
+
+# Longer in all than a turn lasts whose holder is not heard of any more, so that a worker that died delays a sync, and
+# does not fail it.
+DELAYS = [2, 10, 40, 60]  # seconds
+TRIES_AFTER_FAULTS = 2
 
 
-@task(task_run_name="sync-{destination}")
+def is_worth_another_try(_task: Any, run: Any, state: Any) -> bool:
+    """Whether a sync that failed is started again within its flow run.
+
+    A delivery has been patient itself: what it left waiting is for the next sync, and what a person has to mend for a
+    person. A destination that another sync is sending to is free again soon; a lake, or whatever else broke off, gets
+    two chances more.
+    """
+    error = state.result(raise_on_failure=False)
+    if isinstance(error, Waiting):
+        return False
+    if isinstance(error, Transient):
+        return True
+    may_pass = isinstance(error, LakeError) or not isinstance(error, PopulaceError)
+    return may_pass and run.run_count <= TRIES_AFTER_FAULTS
+
+
+@task(
+    task_run_name="sync-{destination}",
+    retries=len(DELAYS),
+    retry_delay_seconds=DELAYS,
+    retry_condition_fn=is_worth_another_try,
+)
 def sync_destination(
     space: str,
     destination: str,
@@ -24,27 +52,35 @@ def sync_destination(
     confirm: bool = False,  # noqa: FBT001
 ) -> dict:
     """Send a destination what it lacks; fails if it is held or if anything is left waiting."""
-    ways = Ways(
-        environ=os.environ,
-        secret=secret_block,
-        base=Path(definitions).resolve().parent,
-        progress=lambda done, due: progress.report(progress.Step(f"sync {destination}", done, due)),
-    )
-    summary = deliver(opened(space, definitions), destination, ways, dry_run=dry_run, resync=resync, confirm=confirm)
+    watch = SyncWatch(space, destination)
+    ways = Ways(os.environ, secret_block, Path(definitions).resolve().parent, progress=watch.told)
+    opening = opened(space, definitions)
+    summary = deliver(opening, destination, ways, dry_run=dry_run, resync=resync, confirm=confirm)
+    watch.ended()
     get_run_logger().info("%s", ", ".join(f"{name} {value}" for name, value in summary.items() if value))
+    if summary.get("newly_paused"):
+        announce.announce(opening, announce.paused(space, destination, summary["reason"]))
     if error := failure(summary):
         raise error
     return summary
 
 
 @task
-def report_outcomes(space: str, destinations: list[str], definitions: str) -> None:
-    """One table of what became of every record, also of those whose sync failed."""
-    lake = opened(space, definitions).lake
-    report.synced(space, [_row(name, Ledger(lake, name).report() or {}) for name in destinations])
+def report_outcomes(space: str, destinations: list[str], broken: list[str], definitions: str) -> None:
+    """A table of what became of every record and one of samples, and a word to whom it concerns.
+
+    `broken` are the destinations whose sync failed; one whose last account is that of an earlier sync is among them.
+    """
+    opening = opened(space, definitions)
+    accounts = [_account(Ledger(opening.lake, name), is_broken=name in broken) for name in destinations]
+    report.synced(space, accounts)
+    report.sampled(space, [sample for name in destinations for sample in views.samples(opening, name)])
+    announce.announce(opening, announce.synced(space, accounts))
 
 
-def _row(destination: str, summary: dict[str, Any]) -> dict[str, Any]:
-    counts = {name: summary.get(name, 0) for name in ("computed", UNCHANGED, NO_IDENTIFIER, *OUTCOMES)}
-    status = {"destination": destination, "status": summary.get("status", "never synced")}
-    return {**status, **counts, "reason": summary.get("reason", "")}
+def _account(ledger: Ledger, *, is_broken: bool) -> dict[str, Any]:
+    """The last account of a destination; a sync that broke off has left none, or that of an earlier one."""
+    found = {"destination": ledger.destination, **(ledger.report() or {"status": "never synced"})}
+    if is_broken and failure(found) is None:
+        return found | {"status": "failed", "reason": "the sync broke off; its message stands in the flow run"}
+    return found

@@ -6,12 +6,13 @@ from typing import Any
 import click
 
 from populace import __version__
-from populace.cli import demo, identity, quarantine, reading, running, sources
+from populace.cli import demo, destinations, identity, quarantine, reading, running, sources
 from populace.errors import PopulaceError
 
 COMMANDS = (
     demo.demo, demo.ui,
     running.replay, running.recompute, running.backfill, running.sync,
+    destinations.verify, destinations.letters, destinations.pause, destinations.resume,
     reading.check, reading.status, reading.show, reading.members, reading.preview,
     quarantine.quarantine, sources.sources, identity.identity,
 )  # fmt: skip

@@ -1,7 +1,7 @@
 """What commands print: NDJSON for programs, tables for people; logs go to standard error."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from populace.sync import funnel
 
 Row = Mapping[str, Any]
 
@@ -147,16 +149,43 @@ def _short(value: Any) -> Any:
     return value[:10] if isinstance(value, str) and value[10:11] == "T" else value
 
 
-SETTLED = ("unchanged", "delivered", "noop", "warning", "invalid", "throttled", "transient", "refused", "too_large",
-           "unknown", "no_identifier")  # fmt: skip
+ALWAYS = ("computed", "delivered")  # steps of the funnel that are shown though nothing is in them
+STEPS = {"to_set": "to add or change", "to_remove": "to remove", "no_identifier": "no identifier"}
 
 
 def destinations(rows: Iterable[Row]) -> None:
-    """What became of each destination's records; outcomes that no destination has are left out."""
-    listed = list(rows)
-    outcomes = [name for name in SETTLED if any(row.get(name) for row in listed)]
-    shown = ("destination", "kind", "status", "computed", *outcomes)
-    table("Destinations", [{name: row.get(name) for name in shown} for row in listed])
+    """The funnel of each destination, without steps that are empty everywhere, and what there is to say about it."""
+    listed = [{**row, **(funnel(row) if "computed" in row else {})} for row in rows]
+    steps = [name for name in funnel({}) if name in ALWAYS or any(row.get(name) for row in listed)]
+    shown = ("kind", "status", *steps)
+    if len(listed) <= MOST_ACROSS:
+        lines = [
+            {"destination": STEPS.get(name, name)} | {row["destination"]: row.get(name) for row in listed}
+            for name in shown
+        ]
+    else:
+        lines = [{name: row.get(name) for name in ("destination", *shown)} for row in listed]
+    table("Destinations", lines if listed else [])
     for row in listed:
-        if row.get("reason"):
-            screen.print(f"{row['destination']}: {row['reason']}", soft_wrap=True, markup=False)
+        for remark in _remarks(row):
+            screen.print(plain(f"{row['destination']}: {remark}"), soft_wrap=True, markup=False)
+
+
+def _remarks(row: Row) -> Iterator[str]:
+    """Why it is as it is, what waits, and what was found when it was read back."""
+    if paused := row.get("paused"):
+        who = "by a person" if paused["by"] == "person" else "because it refuses us"
+        yield f"paused {who} since {paused['since']}: {paused['reason']}; to let it go again: populace resume"
+    elif row.get("reason"):
+        yield row["reason"]
+    if row.get("waiting_since"):
+        yield f"the oldest record that waits does so since {row['waiting_since']}"
+    if verified := row.get("verified"):
+        counts = ", ".join(f"{verified[name]:,} {name}" for name in ("acknowledged", "missing", "different", "extra"))
+        yield f"read back {verified['at']}: {verified['status']} ({counts})"
+
+
+def samples(rows: Iterable[Row]) -> None:
+    """A few requests and answers, in which no personal data stands."""
+    shown = ("destination", "outcome", "endpoint", "status", "request", "reply")
+    table("Samples of requests and answers", [{name: row.get(name) for name in shown} for row in rows])

@@ -44,7 +44,7 @@ def quarantine(
 
     They stay until a replay finds them good: because the file in the archive was mended, or the definitions changed.
     """
-    _check_file(file)
+    check_file(file, FORMS)
     opening = open_space(space, definitions, os.environ)
     asked = questions.Asked(source, reason, day)
     counted = questions.counts(opening, asked)
@@ -61,11 +61,12 @@ def quarantine(
     _tell_samples(found)
 
 
-def _check_file(file: Path | None) -> None:
+def check_file(file: Path | None, forms: tuple[str, ...]) -> None:
+    """Refuse a file that nothing can be written to, before anything is read."""
     if file is None:
         return
-    if file.suffix not in FORMS:
-        message = f"--output {file}: give it a name that ends in {' or '.join(FORMS)}"
+    if file.suffix not in forms:
+        message = f"--output {file}: give it a name that ends in {' or '.join(forms)}"
         raise click.UsageError(message)
     if not file.parent.is_dir():
         message = f"there is no folder {file.parent}"

@@ -37,10 +37,11 @@ def check(space: str, definitions: str, *, as_json: bool) -> None:
 @click.command()
 @click.argument("space")
 @click.option("--days", is_flag=True, help="Every received day of every source as well.")
+@click.option("--samples", is_flag=True, help="A few requests and answers of every destination as well.")
 @output.options
-def status(space: str, definitions: str, *, days: bool, as_json: bool) -> None:
+def status(space: str, definitions: str, *, days: bool, samples: bool, as_json: bool) -> None:
     """Sources, the current run and its sizes, destinations and their last outcomes."""
-    rows = list(views.status(_open(space, definitions), days=days))
+    rows = list(views.status(_open(space, definitions), days=days, with_samples=samples))
     if as_json:
         output.emit(rows)
         return
@@ -55,6 +56,8 @@ def status(space: str, definitions: str, *, days: bool, as_json: bool) -> None:
         if run.get("undated"):
             output.table("Compared with dates, though they are none", run["undated"])
     output.destinations(_about(rows, "destination"))
+    if samples:
+        output.samples(_about(rows, "sample"))
 
 
 def _about(rows: list[dict], about: str) -> list[dict]:
@@ -67,11 +70,7 @@ def _about(rows: list[dict], about: str) -> list[dict]:
 @output.options
 def show(space: str, identifier: str, definitions: str, *, as_json: bool) -> None:
     """A profile: identifiers, traits, audiences, latest events."""
-    id_type, colon, value = identifier.partition(":")
-    if not colon:
-        message = "write the identifier as TYPE:VALUE, such as email:jane@example.com"
-        raise click.UsageError(message)
-    found = views.show(_open(space, definitions), id_type, value)
+    found = views.show(_open(space, definitions), *parted(identifier))
     if as_json:
         output.emit([found])
         return
@@ -83,6 +82,15 @@ def show(space: str, identifier: str, definitions: str, *, as_json: bool) -> Non
     output.table("Custom traits", [{"trait": name, "value": value} for name, value in found["custom_traits"].items()])
     output.table("Audiences", [{"audience": name, "entered_at": at} for name, at in found["audiences"].items()])
     output.table("Latest events", found["events"])
+
+
+def parted(identifier: str) -> tuple[str, str]:
+    """The type and the value of an external id as it is typed."""
+    id_type, colon, value = identifier.partition(":")
+    if not colon:
+        message = "write the identifier as TYPE:VALUE, such as email:jane@example.com"
+        raise click.UsageError(message)
+    return id_type, value
 
 
 @click.command()

@@ -188,8 +188,16 @@ def sync(
         rows = previews(opening, destination)
         output.emit(rows) if as_json else output.table("Would be sent", rows)
         return
-    parameters = {"space": space, "destination": destination, "resync": resync, "confirm": confirm}
+    raise SystemExit(deliver(opening, destination, definitions, resync=resync, confirm=confirm, as_json=as_json))
+
+
+def deliver(
+    opening: OpenSpace, destination: str | None, definitions: str, *, as_json: bool, resync: bool = False,
+    confirm: bool = False,
+) -> int:  # fmt: skip
+    """Sync the destinations, or the one named, and print what came of it; returns the exit code it means."""
+    parameters = {"space": opening.definition.name, "destination": destination, "resync": resync, "confirm": confirm}
     code = start("sync_destinations", parameters | {"definitions": definitions}, quiet=as_json)
     rows = [row for row in _about(opening, "destination") if destination in (None, row["destination"])]
     output.emit(rows) if as_json else output.destinations(rows)
-    raise SystemExit(code)
+    return code

@@ -63,10 +63,12 @@ def _manifests(space: OpenSpace) -> list[dict]:
 # --- status -----------------------------------------------------------------------------------------
 
 
-def status(space: OpenSpace, run_id: str | None = None, *, days: bool = False) -> Iterator[dict[str, Any]]:
+def status(
+    space: OpenSpace, run_id: str | None = None, *, days: bool = False, with_samples: bool = False
+) -> Iterator[dict[str, Any]]:
     """One row for each source, for a run (the current one), and for each destination; `about` says which.
 
-    With `days` one for each received day of each source as well.
+    With `days` one for each received day of each source as well, with `with_samples` one for each sample of a delivery.
     """
     for source in space.definition.sources:
         yield standing.of_source(space, source.name)
@@ -81,6 +83,8 @@ def status(space: OpenSpace, run_id: str | None = None, *, days: bool = False) -
         yield {"about": "run", "current": shown == published} | told
     for destination in space.definition.destinations:
         yield _destination_status(space, destination)
+    if with_samples:
+        yield from samples(space)
 
 
 def reasons(summary: dict) -> dict[str, int]:
@@ -89,10 +93,24 @@ def reasons(summary: dict) -> dict[str, int]:
 
 
 def _destination_status(space: OpenSpace, destination: Destination) -> dict[str, Any]:
+    """The account of the last sync; whether it is paused is said by the ledger, for a person may have changed that."""
     about = {"about": "destination", "destination": destination.name, "kind": destination.kind}
     if not destination.enabled:
         return about | {"status": "disabled"}
-    return about | (Ledger(space.lake, destination.name).report() or {"status": "never synced"})
+    ledger = Ledger(space.lake, destination.name)
+    report, paused = ledger.report() or {"status": "never synced"}, ledger.state().get("paused")
+    told = {name: each for name, each in report.items() if name not in ("paused", "newly_paused")}
+    if paused:
+        return about | told | {"status": "paused", "paused": paused}
+    return about | told | ({"status": "resumed"} if report["status"] == "paused" else {})
+
+
+def samples(space: OpenSpace, only: str | None = None) -> Iterator[dict[str, Any]]:
+    """A few requests and answers of each destination's last sync that sent anything, without personal data."""
+    for each in space.definition.destinations:
+        if only in (None, each.name):
+            for sample in Ledger(space.lake, each.name).samples():
+                yield {"about": "sample", "destination": each.name, **sample}
 
 
 # --- one profile ------------------------------------------------------------------------------------
@@ -134,7 +152,7 @@ def _profile_with(space: OpenSpace, run_id: str, id_type: str, value: str) -> st
     if id_type == "profile_id":
         wanted, known = (pl.col("profile_id") == value), runs.table(space.lake, run_id, "profiles")
     else:
-        same = pl.col("id_value") == _normalised(space, id_type, value)
+        same = pl.col("id_value") == normalised(space, id_type, value)
         wanted, known = (pl.col("id_type") == id_type) & same, runs.table(space.lake, run_id, "external_ids")
     found = known.filter(wanted).select("profile_id").collect()
     if found.is_empty():
@@ -144,7 +162,8 @@ def _profile_with(space: OpenSpace, run_id: str, id_type: str, value: str) -> st
     return found.item()
 
 
-def _normalised(space: OpenSpace, id_type: str, value: str) -> str:
+def normalised(space: OpenSpace, id_type: str, value: str) -> str:
+    """An external id as the space keeps it; UsageError where it has no such type."""
     for rule in space.definition.identity.identifiers:
         if rule.id_type == id_type:
             return identifiers.normalised(pl.Series([value]), rule).item()

@@ -11,6 +11,7 @@ from populace.sync.states import (
     ADVANCING,
     HELD,
     IDENTIFIER,
+    INVALID,
     KEY,
     LETTERS,
     NO_IDENTIFIER,
@@ -23,6 +24,8 @@ from populace.sync.states import (
     UNKNOWN,
     WAITING,
 )
+
+SEEN = (*ADVANCING, INVALID, UNKNOWN)
 
 # What nobody knows the fate of and may not be sent twice counts as done: sent at most once.
 IS_DONE = pl.col("outcome").is_in(ADVANCING) | ((pl.col("outcome") == UNKNOWN) & ~pl.col("in_doubt"))
@@ -107,6 +110,11 @@ def counted(*settled: pl.DataFrame) -> dict[str, int]:
     """How many records have which outcome."""
     together = pl.concat([each.select("outcome") for each in settled])
     return dict(together.group_by("outcome").len().iter_rows())
+
+
+def seen(settled: pl.DataFrame) -> int:
+    """How many records the destination has seen, or may have seen."""
+    return settled.filter(pl.col("outcome").is_in(SEEN) | pl.col("in_doubt")).height
 
 
 def _status(outcomes: dict[str, int]) -> str:

@@ -342,6 +342,39 @@ def test_a_replay_goes_on_where_its_artifacts_cannot_be_written(told_steps, monk
     assert [each.done for each in told_steps] == [0, 1, 2, 3, 4, 5, 6, 7, 8, 8]
 
 
+@pytest.mark.filterwarnings("ignore:Artifact creation outside")
+def test_the_progress_of_a_sync_is_shown_from_the_first_records_on(prefect_server, told_steps, monkeypatch):
+    key = "populace-some-space-sync-the-crm"
+    monkeypatch.setattr(watching, "EVERY", 60.0)
+    with temporary_settings({PREFECT_API_URL: prefect_server.api_url}):
+        watching.SyncWatch("some_space", "the_crm").ended()
+        assert key not in artifacts(prefect_server)  # nothing was due
+        watch = watching.SyncWatch("some_space", "the_crm")
+        watch.told(1_000, 4_000)
+        watch.told(2_000, 4_000)
+        assert [each["data"] for each in artifacts(prefect_server)[key]] == [25.0]
+        watch.told(3_000, 4_000)
+        watch.ended()
+        (artifact,) = artifacts(prefect_server)[key]
+    assert artifact["data"] == 75.0
+    assert re.fullmatch(r"3,000 of 4,000 records, [\d,]+ a second", artifact["description"])
+    assert [(each.name, each.done, each.todo) for each in told_steps] == [
+        ("sync the_crm", done, 4_000) for done in (1_000, 2_000, 3_000)
+    ]
+
+
+@pytest.mark.filterwarnings("ignore:Artifact creation outside")
+def test_a_sync_goes_on_where_its_artifact_cannot_be_written(told_steps, monkeypatch):
+    nowhere = {PREFECT_API_URL: "http://127.0.0.1:9/api", PREFECT_CLIENT_MAX_RETRIES: 0}
+    monkeypatch.setattr(watching, "EVERY", 0.0)
+    with temporary_settings(nowhere):
+        watch = watching.SyncWatch("dev", "crm")
+        for done in range(1, 9):
+            watch.told(done, 9)
+        watch.ended()
+    assert [each.done for each in told_steps] == list(range(1, 9))
+
+
 # --- and what is not announced -------------------------------------------------------------------------------------
 
 
