@@ -86,9 +86,9 @@ class Receiver:
 
 
 @contextmanager
-def serve() -> Iterator[Receiver]:
+def serve(receiver: Receiver | None = None) -> Iterator[Receiver]:
     """A receiver on a free loopback port, for as long as this lasts."""
-    state = Receiver()
+    state = receiver or Receiver()
     lock = threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):

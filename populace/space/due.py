@@ -161,7 +161,10 @@ def plan(space: OpenSpace, node: Destination, books: Books, origin: Origin) -> W
         if computation.kind == "audience":
             removals.append(sync.removal(computation.key, found.records, held, node.brake))
     waiting = books.waiting()
-    records = sync.recorded(parts, origin.salt, waiting)
+    # The turn too: within one run the same may have to be told twice, and who has seen a message id ignores it. What is
+    # repeated because nobody knows what became of it waits under its id, and so keeps it.
+    salt = f"{origin.salt}\x1f{books.ledger.turn()[0]}"
+    records = sync.recorded(parts, salt, waiting)
     stored = books.letters()
     due, letters = sync.without_parked(records, stored)
     is_stale = books.are_stale or waiting.height > 0 or letters.height != stored.height
