@@ -263,9 +263,10 @@ class Story:
         calls = self.receiver.calls[before:]
         self.steps.append("  through" if summary else "  killed")
         self.steps += [f"  told {each.told}: {each.value} as {each.message_id}, {each.answer}" for each in calls]
+        is_sure = not account.unsure
         self.check(calls, due, must)
         if summary:
-            self.count(summary, calls, desired, without, due)
+            self.count(summary, calls, desired, without, due if is_sure else None)
             is_through = not any(summary[each] for each in (*sync.WAITING, sync.REFUSED))
             if is_through:
                 assert must <= {call.told for call in calls}
@@ -304,14 +305,14 @@ class Story:
             if call.answer == "taken":
                 taken.add(call.told)
 
-    def count(self, summary: dict, calls: list[Call], desired: dict[Told, Any], without: int, due: dict) -> None:
+    def count(self, summary: dict, calls: list[Call], desired: dict[Told, Any], without: int, due: dict | None) -> None:
         """Whether the account of the sync is true."""
         assert summary["computed"] == sum(
             summary[each] for each in (*sync.OUTCOMES, sync.UNCHANGED, sync.NO_IDENTIFIER)
         )
         assert summary[sync.NO_IDENTIFIER] == without
         assert summary["delivered"] == len({call.told for call in calls if call.answer == "taken"})
-        if not self.account.unsure:
+        if due is not None:
             sets = sum(told in desired for told in due)
             assert (summary["to_set"], summary["to_remove"]) == (sets, len(due) - sets)
             assert summary[sync.UNCHANGED] == len(desired) - sets
@@ -353,7 +354,7 @@ class Story:
         account.unsure |= {told for told, value in account.parked.items() if due.get(told, DOUBT) != value}
         account.pending = {told: each for told, each in account.pending.items() if due.get(told, DOUBT) == each[0]}
         left, self.left = self.left, {row["message_id"] for row in rows(sending)}
-        for row in rows(sending) if self.left != left else ():  # else an earlier sync left it
+        for row in rows(sending) if calls or self.left != left else ():  # else an earlier sync left it
             told, value = said(row)
             account.parked.pop(told, None)
             account.unsure.discard(told)
