@@ -116,9 +116,9 @@ class Books:
 def opened(ledger: Ledger, at: datetime) -> Books:
     """The ledger with what was left behind; reads only."""
     sending, batches = ledger.sending(), ledger.batches()
-    settled = pl.concat([sync.SETTLED.to_frame(), *batches])
+    settled = pl.concat([sync.SETTLED.to_frame(), *(_or_empty(each, sync.SETTLED) for each in batches)])
     if sending is not None:
-        settled = pl.concat([settled, sync.under_way(sending, settled)])
+        settled = pl.concat([settled, sync.under_way(_or_empty(sending, sync.RECORDS), settled)])
     return Books(ledger, settled, at)
 
 
@@ -210,8 +210,11 @@ def _counts(definition: object) -> bool:
 
 
 def _or_empty(frame: pl.DataFrame | None, schema: pl.Schema) -> pl.DataFrame:
-    """The table, or one without rows where there is none yet."""
-    return schema.to_frame() if frame is None else frame
+    """The table, or one without rows where there is none yet; what an earlier version did not write is null."""
+    if frame is None:
+        return schema.to_frame()
+    lacking = [pl.lit(None, dtype).alias(name) for name, dtype in schema.items() if name not in frame.columns]
+    return frame.with_columns(lacking).select(list(schema))
 
 
 def _of(settled: pl.DataFrame, computation: Iterable[str]) -> pl.DataFrame:

@@ -94,13 +94,14 @@ class Killed(BaseException):
 class Mortal(LocalStore):
     """A lake whose process dies at the n-th moment of writing: before a write, amid it, or after it.
 
-    What is dead writes nothing any more, whatever it does on its way out.
+    What is dead writes nothing any more, whatever it does on its way out. `batches` are those that it wrote before.
     """
 
     def __init__(self, folder: str, moment: int = 0) -> None:
         super().__init__(folder, LakeError)
         self.left = moment
         self.is_dead = False
+        self.batches: list[bytes] = []
 
     def die(self) -> None:
         self.is_dead = True
@@ -117,6 +118,8 @@ class Mortal(LocalStore):
         with super()._draft(path, data) as draft:
             self._pass()
             yield draft
+        if "/batches/" in path:
+            self.batches.append(data)
         self._pass()
 
     def _pass(self) -> None:

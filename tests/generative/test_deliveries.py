@@ -116,6 +116,7 @@ class Story:
         self.number = 0
         self.values: dict[str, dict[str, Any]] = {key: {} for key in KEYS}
         self.ids: dict[Who, tuple[str, int, str]] = {("user_id", f"u-{each}"): (each, 0, "m") for each in PEOPLE}
+        self.ids |= {("email", f"e-{each}"): (each, 0, "m") for each in PEOPLE[::2]}
         self.keys = list(KEYS)
         self.by: Known | None = None
         self.account = Account()
@@ -273,7 +274,7 @@ class Story:
                 account.unsure.clear()
             self.settle(calls, due)
         else:
-            self.survive(calls, due)
+            self.survive(calls, due, lake.batches)
 
     def deliver(self, again: bool, lake: Mortal | None = None, most: int = 0, **options: Any) -> dict[str, Any]:
         space = self.space(again)
@@ -343,14 +344,14 @@ class Story:
             if call.value is None or call.value is False:
                 account.known.pop(call.told)
 
-    def survive(self, calls: list[Call], due: dict[Told, Any]) -> None:
+    def survive(self, calls: list[Call], due: dict[Told, Any], batches: list[bytes]) -> None:
         """The account after a kill: what was under way and not written down is in doubt."""
-        account, ledger = self.account, self.ledger()
-        sending = ledger.sending()
+        account = self.account
+        sending = self.ledger().sending()
         if sending is None and calls:
             self.settle(calls, due)  # all of it had been written down
             return
-        written = {said(row)[0] for batch in ledger.batches() for row in rows(batch)}
+        written = {said(row)[0] for batch in batches for row in rows(pl.read_parquet(batch))}
         account.unsure |= {told for told, value in account.parked.items() if due.get(told, DOUBT) != value}
         account.pending = {told: each for told, each in account.pending.items() if due.get(told, DOUBT) == each[0]}
         left, self.left = self.left, {row["message_id"] for row in rows(sending)}
