@@ -213,7 +213,8 @@ def _or_empty(frame: pl.DataFrame | None, schema: pl.Schema) -> pl.DataFrame:
     """The table, or one without rows where there is none yet; what an earlier version did not write is null."""
     if frame is None:
         return schema.to_frame()
-    lacking = [pl.lit(None, dtype).alias(name) for name, dtype in schema.items() if name not in frame.columns]
+    added = [name for name in schema if name not in sync.RECORDS and name not in frame.columns]
+    lacking = [pl.lit(None, schema[name]).alias(name) for name in added]
     return frame.with_columns(lacking).select(list(schema))
 
 
