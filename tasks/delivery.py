@@ -100,6 +100,7 @@ def deliver(
     if not node.enabled:
         return _reported(ledger, {"destination": node.name, "kind": node.kind, "status": "disabled", "computed": 0})
     with turn(ledger) as own:
+        ledger.migrate()
         books = due.opened(ledger, now())
         if resync:
             books = forgotten(books)

@@ -12,6 +12,9 @@
 
 Batches are folded into the state at the next start and at the end. Folding twice is harmless, as
 long as they disappear oldest first: a newer outcome must not be undone by an older one.
+
+Earlier versions kept acknowledged.parquet, with all computations and without `at`. It is read as if it were split
+already, and split by the next sync (`migrate`). Their other tables lack columns, which whoever reads them fills.
 """
 
 from collections.abc import Iterable, Mapping
@@ -24,6 +27,9 @@ from populace.lake.objects import Store, read_json, scan, to_json, write_json, w
 
 LEDGER = "ledger/"
 Computed = tuple[str, str, str]  # kind, key, form
+COMPUTED = ("kind", "key", "form")
+UNDIVIDED = "acknowledged.parquet"  # of earlier versions
+NEVER = pl.lit(None, pl.Datetime("us", "UTC"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +45,28 @@ class Ledger:
         """(kind, key, form) of everything that was ever acknowledged."""
         names = (each.path.rpartition("/")[2] for each in self.store.list(self._path("acknowledged/")))
         parts = (name.removesuffix(".parquet").split(".", 2) for name in names)
-        return [(kind, key, form) for kind, form, key in parts]
+        split = [(kind, key, form) for kind, form, key in parts]
+        return split + [each for each in self._undivided() if each not in split]
 
     def acknowledged(self, computation: Computed) -> pl.DataFrame | None:
-        return self._read(self._of(computation))
+        found = self._read(self._of(computation))
+        return self._undivided().get(computation) if found is None else found
+
+    def migrate(self) -> None:
+        """Split what an earlier version acknowledged, before anything else is written; a kill in it changes nothing."""
+        undivided = self._undivided()
+        for computation, held in undivided.items():
+            self.keep(computation, held)
+        if undivided:
+            self.store.delete(self._path(UNDIVIDED))
+
+    def _undivided(self) -> dict[Computed, pl.DataFrame]:
+        """What is still in the form of earlier versions; when it was acknowledged is not known."""
+        found = self._read(UNDIVIDED)
+        if found is None:
+            return {}
+        parts = found.with_columns(at=NEVER).partition_by(COMPUTED, as_dict=True, include_key=False)
+        return {(kind, key, form): held for (kind, key, form), held in parts.items()}
 
     def waiting(self) -> pl.DataFrame | None:
         return self._read("waiting.parquet")

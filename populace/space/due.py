@@ -116,9 +116,9 @@ class Books:
 def opened(ledger: Ledger, at: datetime) -> Books:
     """The ledger with what was left behind; reads only."""
     sending, batches = ledger.sending(), ledger.batches()
-    settled = pl.concat([sync.SETTLED.to_frame(), *batches])
+    settled = pl.concat([sync.SETTLED.to_frame(), *(_or_empty(each, sync.SETTLED) for each in batches)])
     if sending is not None:
-        settled = pl.concat([settled, sync.under_way(sending, settled)])
+        settled = pl.concat([settled, sync.under_way(_or_empty(sending, sync.RECORDS), settled)])
     return Books(ledger, settled, at)
 
 
@@ -161,7 +161,10 @@ def plan(space: OpenSpace, node: Destination, books: Books, origin: Origin) -> W
         if computation.kind == "audience":
             removals.append(sync.removal(computation.key, found.records, held, node.brake))
     waiting = books.waiting()
-    records = sync.recorded(parts, origin.salt, waiting)
+    # The turn too: within one run the same may have to be told twice, and who has seen a message id ignores it. What is
+    # repeated because nobody knows what became of it waits under its id, and so keeps it.
+    salt = f"{origin.salt}\x1f{books.ledger.turn()[0]}"
+    records = sync.recorded(parts, salt, waiting)
     stored = books.letters()
     due, letters = sync.without_parked(records, stored)
     is_stale = books.are_stale or waiting.height > 0 or letters.height != stored.height
@@ -207,8 +210,12 @@ def _counts(definition: object) -> bool:
 
 
 def _or_empty(frame: pl.DataFrame | None, schema: pl.Schema) -> pl.DataFrame:
-    """The table, or one without rows where there is none yet."""
-    return schema.to_frame() if frame is None else frame
+    """The table, or one without rows where there is none yet; what an earlier version did not write is null."""
+    if frame is None:
+        return schema.to_frame()
+    added = [name for name in schema if name not in sync.RECORDS and name not in frame.columns]
+    lacking = [pl.lit(None, schema[name]).alias(name) for name in added]
+    return frame.with_columns(lacking).select(list(schema))
 
 
 def _of(settled: pl.DataFrame, computation: Iterable[str]) -> pl.DataFrame:

@@ -70,9 +70,12 @@ def queue(waiting: pl.DataFrame, settled: pl.DataFrame, at: datetime) -> pl.Data
 
 
 def park(letters: pl.DataFrame, waiting: pl.DataFrame, settled: pl.DataFrame, at: datetime) -> pl.DataFrame:
-    """The letters after an exchange: those that can never succeed, the newest for each key."""
+    """The letters after an exchange: of what was sent, only what was refused now; the others as they were.
+
+    Where a kill came before another value was written down, it may have been taken: the older letter is obsolete.
+    """
     refused = _dated(settled.filter(pl.col("outcome").is_in(PARKED)), waiting, at).select(list(LETTERS))
-    return pl.concat([letters, refused]).unique(KEY, keep="last").sort(KEY)
+    return pl.concat([letters.join(settled, on=KEY, how="anti"), refused]).unique(KEY, keep="last").sort(KEY)
 
 
 def _dated(records: pl.DataFrame, before: pl.DataFrame, at: datetime) -> pl.DataFrame:

@@ -35,20 +35,19 @@ class Totals:
     def of(self, computation: Computation, held: pl.DataFrame) -> Wanted:
         """The one row of a computation; none where there is nothing to tell yet."""
         found = self._audience(computation.key) if computation.kind == "audience" else self._trait(computation.key)
-        if found is None:
+        # An audience of nobody may not have been computed yet; one that was told of has become empty.
+        if found is None or (computation.kind == "audience" and held.is_empty() and not any(found.values())):
             return NOTHING
         told = held.get_column("value").drop_nulls().to_list()
         value = told[0] if told and _is_old(found, json.loads(told[0])) else self._text(found)
         row = {"profile_id": "", "id_type": ID_TYPE, "id_value": self.destination, "value": value}
         return Wanted(pl.DataFrame([row], schema=WANTED))
 
-    def _audience(self, key: str) -> dict[str, int] | None:
+    def _audience(self, key: str) -> dict[str, int]:
         of_it = pl.col("audience") == key
         changed = self.changes.filter(of_it).group_by("change").len().collect()
         counts = dict(changed.iter_rows())
         members = self.memberships.filter(of_it).select(pl.len()).collect().item()
-        if not (members or counts):
-            return None  # empty, or not computed yet
         return {"entered": counts.get("entered", 0), "left": counts.get("exited", 0), "members": members}
 
     def _trait(self, key: str) -> dict[str, int] | None:
