@@ -12,6 +12,7 @@ from populace.definitions import Destination
 from populace.lake.delivery import Ledger
 from populace.space import OpenSpace, due
 from tests.deliveries import open_space, publish
+from tests.generative.hooks import Killed, Mortal
 
 NOW = datetime(2024, 3, 10, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
@@ -111,6 +112,32 @@ def test_folding_what_a_kill_left_twice_is_folding_it_once(space):
         assert (ledger.sending(), ledger.batches()) == (None, [])
     assert all(kept[0][name].equals(kept[1][name]) for name in (PLAN, BUYERS))
     assert not books(space).are_stale
+
+
+def test_of_two_outcomes_that_were_written_down_the_later_holds(space):
+    records, ledger = work(space).due, Ledger(space.lake, "crm")
+    ledger.add_batch(0, settled(records, "transient", in_doubt=True))
+    ledger.add_batch(1, settled(records))
+    assert work(space).due.is_empty()
+
+
+def test_a_kill_at_any_moment_of_a_fold_takes_back_nothing_that_was_written_down(space):
+    records = work(space).due
+    ledger = Ledger(space.lake, "crm")
+    for moment in range(1, 60):
+        for each in space.lake.list("ledger/"):
+            space.lake.delete(each.path)
+        ledger.begin(records)
+        ledger.add_batch(0, settled(records[:1]))
+        ledger.add_batch(1, settled(records[1:]))
+        found = due.opened(Ledger(Mortal(space.lake.url(""), moment), "crm"), NOW)
+        try:
+            found.fold(sync.SETTLED.to_frame(), found.waiting(), found.letters())
+        except Killed:
+            assert work(space).due.is_empty()
+        else:
+            break
+    assert moment > 15  # four tables and three removals
 
 
 def test_what_waits_knows_its_past_until_it_is_due_no_more(space):
