@@ -149,10 +149,12 @@ def test_a_destination_that_is_not_there_is_wrong_usage(type_, command):
 
 def poisoned(company: Company, receiver: Receiver, type_: Any) -> set[str]:
     """Sync while the receiver refuses two people for good."""
-    people = pl.read_parquet(company.lake / "runs" / "*" / "memberships.parquet").get_column("profile_id")
+    memberships = pl.read_parquet(company.lake / "runs" / "*" / "memberships.parquet")
+    people = memberships.filter(pl.col("audience") == "on_new_algorithm").get_column("profile_id")
     ids = pl.read_parquet(company.lake / "runs" / "*" / "external_ids.parquet")
     members = ids.filter(pl.col("profile_id").is_in(people.implode()), pl.col("id_type") == "user_id")
-    receiver.poison = set(members.sort("added_at", "id_value").unique("profile_id").get_column("id_value")[:2])
+    newest = members.sort("added_at", "message_id", descending=True).unique("profile_id", maintain_order=True)
+    receiver.poison = set(newest.sort("profile_id").get_column("id_value")[:2])
     assert type_("sync", "--destination", "webhook", "--json").code == 0
     return receiver.poison
 
