@@ -188,7 +188,8 @@ def suspicion(space: OpenSpace, node: Destination, work: Work, origin: Origin) -
 
 
 def folded(books: Books) -> Books:
-    """The books once what a killed delivery left behind is folded into the ledger."""
+    """The books once what a killed delivery, or an earlier version, left behind is folded into the ledger."""
+    books.ledger.migrate()
     if books.are_stale:
         books.fold(sync.SETTLED.to_frame(), books.waiting(), books.letters())
     return books.clean()

@@ -66,13 +66,17 @@ def _plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, date) else str(value)
 
 
-def table(title: str, rows: Iterable[Row]) -> None:
-    """Rows as a table; numbers to the right, missing things as nothing."""
+def table(title: str, rows: Iterable[Row], *, named_first: bool = False) -> None:
+    """Rows as a table; numbers to the right, missing things as nothing.
+
+    With `named_first` the first column names the others' values, which stand to the right whatever they are.
+    """
     listed = list(rows)
     names = list(dict.fromkeys(name for row in listed for name in row))
     drawn = Table(title=title, box=SIMPLE_HEAD, **LOOKS)
     for name in names:
         is_number = all(isinstance(row.get(name), int | float | None) for row in listed)
+        is_number = is_number or (named_first and name != names[0])
         drawn.add_column(name.replace("_", " "), justify="right" if is_number else "left", overflow="fold")
     for row in listed:
         drawn.add_row(*(Text(plain(text(row.get(name)))) for name in names))
@@ -158,14 +162,15 @@ def destinations(rows: Iterable[Row]) -> None:
     listed = [{**row, **(funnel(row) if "computed" in row else {})} for row in rows]
     steps = [name for name in funnel({}) if name in ALWAYS or any(row.get(name) for row in listed)]
     shown = ("kind", "status", *steps)
-    if len(listed) <= MOST_ACROSS:
+    is_across = len(listed) <= MOST_ACROSS
+    if is_across:
         lines = [
             {"destination": STEPS.get(name, name)} | {row["destination"]: row.get(name) for row in listed}
             for name in shown
         ]
     else:
         lines = [{name: row.get(name) for name in ("destination", *shown)} for row in listed]
-    table("Destinations", lines if listed else [])
+    table("Destinations", lines if listed else [], named_first=is_across)
     for row in listed:
         for remark in _remarks(row):
             screen.print(plain(f"{row['destination']}: {remark}"), soft_wrap=True, markup=False)

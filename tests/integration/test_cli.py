@@ -24,13 +24,14 @@ AS_OF = datetime(2026, 9, 1, tzinfo=UTC)  # of the demo
 DAY = "2026-09-01"
 COMMANDS = {
     "demo", "ui", "check", "replay", "recompute", "backfill", "sync", "status", "show", "members", "preview",
-    "quarantine", "sources", "identity",
+    "quarantine", "sources", "identity", "verify", "letters", "pause", "resume",
 }  # fmt: skip
 LOOKING = [
     ["check", "dev"],
     ["status", "dev"],
     ["members", "dev", "new_users_7_days"],
     ["preview", "dev", "new_users_7_days"],
+    ["letters", "dev", "--destination", "warehouse"],
     ["preview", "dev", "--query", "event('Order Completed').count() >= 1"],
 ]
 

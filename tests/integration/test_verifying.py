@@ -197,6 +197,24 @@ def test_a_destination_that_cannot_be_read_is_an_error_and_stays_as_it_is(space:
     assert "paused" not in ledger(space).state()
 
 
+def test_object_storage_is_read_back_and_repaired(tmp_path: Path):
+    space = open_space(
+        tmp_path / "lake",
+        Destination("warehouse", "object_storage", (("url", f"file://{tmp_path}/out"),)),
+        "plan",
+        "buyers",
+    )
+    publish(space, 1, {"profile_id": EVERYBODY, "plan": PLANS}, {"buyers": ["p1", "p2"]})
+    assert send(space)["status"] == "success"
+    assert verified(space)["status"] == "equal"
+    (lost,) = tmp_path.glob("out/dev/audiences/buyers/*.parquet")
+    lost.unlink()
+    found = verified(space)
+    assert (found["status"], counts(found)) == ("repaired", (6, 2, 0, 0))
+    assert (found["to_set"], found["warning"]) == (2, 2)  # it says that a file of its own was gone
+    assert verified(space)["status"] == "equal"
+
+
 def test_a_kind_that_cannot_be_read_back_says_what_to_do(tmp_path: Path):
     space = open_space(tmp_path, Destination("crm", "webhook", (("url", "http://127.0.0.1:9/in"),)), "buyers")
     publish(space, 1, members={"buyers": ["p1"]})

@@ -477,3 +477,20 @@ def test_a_record_without_outcome_is_a_defect():
 
 def test_adapters_and_sync_mean_the_same_outcomes():
     assert set(get_args(Outcome)) == set(sync.OUTCOMES)
+
+
+def test_every_record_is_in_one_step_of_the_funnel():
+    counts = {outcome: 2**number for number, outcome in enumerate(sync.OUTCOMES)}
+    records = pl.DataFrame({"action": ["set"] * (sum(counts.values()) - 5) + ["exit"] * 5})
+    account = sync.summary(records.height + 7, 3, records, counts)
+    steps = sync.funnel(account)
+    ends = ("delivered", "warned", "invalid", "waiting", "unknown", "refused")
+    assert steps["computed"] == steps["unchanged"] + steps["no_identifier"] + steps["to_set"] + steps["to_remove"]
+    assert steps["to_set"] + steps["to_remove"] == sum(steps[name] for name in ends)
+    assert (steps["unchanged"], steps["no_identifier"], steps["to_remove"]) == (9, 3, 5)
+
+
+def test_what_was_seen_is_what_was_answered_or_may_have_arrived():
+    outcomes = ["delivered", "noop", "warning", "invalid", "unknown", "transient", "transient", "throttled", "refused"]
+    doubts = [False] * 5 + [True, False, False, False]
+    assert sync.seen(pl.DataFrame({"outcome": outcomes, "in_doubt": doubts})) == 6
