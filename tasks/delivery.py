@@ -136,7 +136,7 @@ def attempted(
     ledger, exchange = books.ledger, Exchange(own, books, work, ways.progress)
     paused = ledger.state().get("paused")
     if paused or (warning and work.due.height):
-        exchange.refuse(_paused_text(paused) if paused else warning)
+        exchange.refuse(_paused_text(paused, origin) if paused else warning)
     else:
         try:
             exchange.run(lambda: ways.sender(node, origin), tables)
@@ -147,7 +147,10 @@ def attempted(
         return account | {"status": "paused", "paused": paused}
     if exchange.is_refused:
         ledger.pause(exchange.reason, now().isoformat(timespec="seconds"), BY_REFUSAL)
-        return account | {"status": "paused", "paused": ledger.state()["paused"], "newly_paused": True}
+        reason = f"{exchange.reason}; {_remedy(origin)}"
+        return account | {
+            "status": "paused", "paused": ledger.state()["paused"], "newly_paused": True, "reason": reason,
+        }  # fmt: skip
     return account
 
 
@@ -219,8 +222,13 @@ def _previewed(space: OpenSpace, node: Destination, ledger: Ledger, *, is_forgot
     return {**header, **told, **({"reason": warning} if warning else {})}
 
 
-def _paused_text(paused: Mapping[str, Any]) -> str:
-    return f"paused since {paused['since']}: {paused['reason']}"
+def _paused_text(paused: Mapping[str, Any], origin: Origin) -> str:
+    told = f"paused since {paused['since']}: {paused['reason']}"
+    return f"{told}; {_remedy(origin)}" if paused["by"] == BY_REFUSAL else told
+
+
+def _remedy(origin: Origin) -> str:
+    return f"once that is mended: `populace resume {origin.space} --destination {origin.destination}`"
 
 
 def _reported(ledger: Ledger, summary: dict[str, Any]) -> dict[str, Any]:
