@@ -32,7 +32,6 @@ LOOKING = [
     ["members", "dev", "new_users_7_days"],
     ["preview", "dev", "new_users_7_days"],
     ["letters", "dev", "--destination", "warehouse"],
-    ["verify", "dev", "--destination", "warehouse", "--dry-run"],
     ["preview", "dev", "--query", "event('Order Completed').count() >= 1"],
 ]
 
