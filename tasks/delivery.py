@@ -183,7 +183,7 @@ def failure(summary: Mapping[str, Any]) -> DestinationError | None:
 
 def suspicion(space: OpenSpace, node: Destination, work: Work, origin: Origin) -> str:
     """Why what is due should not be sent before a person has looked at it; empty where nothing speaks against it."""
-    found = [str(each) for each in work.removals]
+    found = list(dict.fromkeys(str(each) for each in work.removals))
     found += standing.silent(space, datetime.fromisoformat(origin.as_of))
     if not found:
         return ""

@@ -123,7 +123,7 @@ class Sender:
         try:
             manifest = self._manifest()
         except ValueError as cause:
-            message = f"{where} cannot be read; remove it and sync with --resync"
+            message = f"{where} cannot be read; remove it, resume the destination, and sync with --resync"
             raise Refused(message) from cause
         if manifest and manifest.destination != self.origin.destination:
             message = f"{where} is that of the destination '{manifest.destination}'; set another url, or remove it"

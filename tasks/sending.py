@@ -25,6 +25,8 @@ from populace.destinations.protocol import Answer, Outcome, Verdict
 
 Item = TypeVar("Item")
 
+TRIES_ALONE = 3  # of records that fail in passing while others of their batch are through
+
 AGAIN = ("throttled", "transient", "unknown")
 ABOUT_ONE = ("invalid", "too_large")
 NOT_REPEATED = "not repeated, because the destination would count it twice"
@@ -86,7 +88,8 @@ class Standing:
             self.settled += sum(each not in AGAIN for each in outcomes)
             self.invalid += sum(each in ABOUT_ONE for each in outcomes)
             is_suspicious = self.invalid >= SUSPICIOUS_COUNT and self.invalid > SUSPICIOUS_SHARE * self.settled
-            reason = f"{self.invalid} of {self.settled} records were refused as invalid"
+            told = f"{self.invalid} of {self.settled} records were refused as invalid"
+            reason = f"{told}, so the fault is probably ours; `status --samples` shows what was said"
         if is_suspicious:
             self.stop(Verdict("refused", reason), is_suspicious=True)
 
@@ -170,10 +173,14 @@ class Courier(Generic[Item]):
     def _settled(self, items: Sequence[Item]) -> list[Verdict]:
         verdicts = [Verdict("transient")] * len(items)
         pending = list(range(len(items)))
-        while pending:
-            answers = self._answers([items[each] for each in pending])
+        # Once some of a batch are through, the destination is there: the others fail by themselves, and hold up nobody.
+        tries, are_others_through = 0, False
+        while pending and tries < TRIES_ALONE:
+            answers = self._answers([items[each] for each in pending], are_others_through=are_others_through)
             for each, verdict in zip(pending, answers, strict=True):
                 verdicts[each] = self._together(items[each], verdicts[each], verdict)
+            are_others_through = are_others_through or any(each.outcome not in AGAIN for each in answers)
+            tries += are_others_through
             pending = [] if self.stopped else [each for each in pending if self._is_open(items[each], verdicts[each])]
         return verdicts
 
@@ -187,7 +194,7 @@ class Courier(Generic[Item]):
     def _is_open(self, item: Item, verdict: Verdict) -> bool:
         return verdict.outcome in AGAIN and not (verdict.outcome == "unknown" and self.is_once(item))
 
-    def _answers(self, items: list[Item]) -> list[Verdict]:
+    def _answers(self, items: list[Item], *, are_others_through: bool = False) -> list[Verdict]:
         """One try; verdicts that ask for another one have been waited for, or stopped everything."""
         if self.stopped:
             return [self.stopped] * len(items)
@@ -199,19 +206,25 @@ class Courier(Generic[Item]):
             halves = self.settle(items[:half]) + self.settle(items[half:])
             return [replace(each, attempts=each.attempts + 1) for each in halves]
         verdicts = [answer] * len(items) if isinstance(answer, Verdict) else answer
-        self._note(verdicts, took)
+        self._note(verdicts, took, are_others_through=are_others_through)
         return [replace(each, attempts=max(each.attempts, 1)) for each in verdicts]
 
-    def _note(self, verdicts: list[Verdict], took: float) -> None:
+    def _note(self, verdicts: list[Verdict], took: float, *, are_others_through: bool) -> None:
         """Draw the consequences for what comes next."""
         self.standing.count([each.outcome for each in verdicts])
         if any(each.outcome not in AGAIN for each in verdicts):
             self.patience.progress()
+            are_others_through = True
         waiting = [each for each in verdicts if each.outcome in AGAIN]
         refused = [each for each in verdicts if each.outcome == "refused"]
         if refused:
             self.standing.stop(refused[0])
-        elif waiting and not self.stopped and not self.patience.wait(max(waiting, key=_asked), took):
+        elif (
+            waiting
+            and not self.stopped
+            and not self.patience.wait(max(waiting, key=_asked), took)
+            and not are_others_through
+        ):
             self.standing.stop(replace(waiting[0], outcome=_unsent(waiting[0])))
 
 

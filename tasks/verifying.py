@@ -62,7 +62,8 @@ def verify(
     `destination`, `kind`, `run_id`; `computations`, for each its kind, key and form with how many rows are
     `acknowledged`, `missing` there, `different` and `extra`; the same counts in all; `status`: 'equal', 'differs' (dry
     run), 'repaired', or why it is not: 'partial', 'held', 'paused'; the account of the repair where there was one.
-    A computation of which nothing is acknowledged is not read.
+    A computation of which nothing is acknowledged is not read; where that is all of them, and records wait, the status
+    is 'unread'.
 
     Raises
     ------
@@ -87,7 +88,7 @@ def verify(
             if not dry_run and each.keys.height:
                 own.check()
                 ledger.keep(each.computation, sync.mended(each.held, each.drift))
-        found, account = _found(rows), {}
+        found, account = _found(rows, books.waiting().height), {}
         if found["status"] == "differs" and not dry_run:
             work = due.plan(space, node, books, origin).only(pl.concat(keys))
             warning = "" if confirm else suspicion(space, node, work, origin)
@@ -124,8 +125,10 @@ def _reader(space: OpenSpace, node: Destination, sender: object) -> Reader:
     raise UsageError(message)
 
 
-def _found(rows: list[dict[str, Any]]) -> dict[str, Any]:
+def _found(rows: list[dict[str, Any]], waiting: int) -> dict[str, Any]:
     counts = {name: sum(each[name] for each in rows) for name in COUNTS}
+    if not rows and waiting:
+        return {"status": "unread", **counts, "reason": f"nothing is acknowledged, and {waiting:,} records wait"}
     differs = any(counts[name] for name in COUNTS[1:])
     return {"status": "differs" if differs else "equal", **counts}
 

@@ -69,6 +69,10 @@ def _tell_verified(found: dict[str, Any], *, as_json: bool) -> None:
 
 def _verdict(found: dict[str, Any]) -> str:
     differing = sum(found[name] for name in ("missing", "different", "extra"))
+    if found["status"] == "unread":
+        return f"{found['reason']}, so there was nothing to compare"
+    if found["status"] == "equal" and not found["computations"]:
+        return "nothing is acknowledged, so there was nothing to compare"
     if found["status"] == "equal":
         return f"all {found['acknowledged']:,} acknowledged values and memberships are there, and nothing else"
     counted = f"{differing:,} differ from the ledger ({found['acknowledged']:,} acknowledged)"
@@ -116,6 +120,9 @@ def letters(
     found = kept.listed(opening, destination, asked)
     if file is not None:
         found.write_parquet(file)
+    if replay and found.is_empty():
+        _say(f"{destination}: no letters, so there is nothing to send again", as_json=as_json)
+        return
     if replay:
         count = kept.take_out(opening, destination, asked)
         _say(f"{destination}: {_letters(count)} taken out, to be sent again where still due", as_json=as_json)

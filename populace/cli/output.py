@@ -180,7 +180,8 @@ def _remarks(row: Row) -> Iterator[str]:
     """Why it is as it is, what waits, and what was found when it was read back."""
     if paused := row.get("paused"):
         who = "by a person" if paused["by"] == "person" else "because it refuses us"
-        yield f"paused {who} since {paused['since']}: {paused['reason']}; to let it go again: populace resume"
+        again = f"populace resume SPACE --destination {row['destination']}"
+        yield f"paused {who} since {paused['since']}: {paused['reason']}; to let it go again: {again}"
     elif row.get("reason"):
         yield row["reason"]
     if row.get("waiting_since"):

@@ -1,12 +1,18 @@
 """What must hold between definitions, and what is probably not meant."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
 from graphlib import CycleError, TopologicalSorter
+from os.path import normpath
+from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from populace import destinations as adapters
 from populace.definitions import RESERVED, Destination, Space
 from populace.loading.documents import Document
+from populace.loading.variables import resolve_text
 from populace.nodes import Between, references, walk
 
 Documents = dict[str, Document]
@@ -14,14 +20,41 @@ Documents = dict[str, Document]
 UNKNOWN = "file:///nowhere"  # the lake of a space whose own is not to be read
 
 
-def check(space: Space, others: list[Space], documents: Documents) -> None:
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What settings mean where they are used: the environment, and the folder that relative paths start at."""
+
+    environ: Mapping[str, str]
+    base: Path
+
+    def account(self, destination: Destination) -> tuple[str, str]:
+        """The account that a destination reaches, however it is written; what is not known here stays as written."""
+        settings = {name: self._placed(self._known(text)) for name, text in destination.settings}
+        return destination.kind, adapters.ADAPTERS[destination.kind].account(settings)
+
+    def _known(self, text: str) -> str:
+        try:
+            return resolve_text(text, self.environ)
+        except KeyError:
+            return text
+
+    def _placed(self, text: str) -> str:
+        """A file by its full path, without the detours that lead there."""
+        parts = urlsplit(text)
+        if parts.scheme not in ("sqlite", "file"):
+            return text
+        path = normpath(self.base / unquote(parts.path))
+        return f"{parts.scheme}:///{path.lstrip('/')}"
+
+
+def check(space: Space, others: list[Space], documents: Documents, around: Around) -> None:
     """Report what one file alone cannot show: keys used twice, rings, things two spaces share."""
     _check_keys(space, documents)
     _check_cycles(space, documents)
-    _check_accounts(space, documents)
+    _check_accounts(space, documents, around)
     _check_places(space, documents)
     for other in others:
-        _check_shared(space, other, documents)
+        _check_shared(space, other, documents, around)
 
 
 def _check_keys(space: Space, documents: Documents) -> None:
@@ -65,21 +98,21 @@ def _check_places(space: Space, documents: Documents) -> None:
             documents["sources"].report((source.name, "archive"), problem)
 
 
-def _check_accounts(space: Space, documents: Documents) -> None:
+def _check_accounts(space: Space, documents: Documents, around: Around) -> None:
     taken: dict[tuple[str, str], str] = {}
     for each in _written(space):
-        other = taken.setdefault(_account(each), each.name)
+        other = taken.setdefault(around.account(each), each.name)
         if other != each.name:
             problem = f"'{each.name}' is the same account as '{other}'; one would overwrite what the other writes"
             documents["destinations"].report((each.name,), problem)
 
 
-def _check_shared(space: Space, other: Space, documents: Documents) -> None:
+def _check_shared(space: Space, other: Space, documents: Documents, around: Around) -> None:
     if _overlap(space.lake, other.lake):
         documents["space"].report(("lake",), f"space '{other.name}' has the same lake; give each its own")
-    theirs = {_account(each): each.name for each in _written(other)}
+    theirs = {around.account(each): each.name for each in _written(other)}
     for each in _written(space):
-        if same := theirs.get(_account(each)):
+        if same := theirs.get(around.account(each)):
             problem = f"'{each.name}' is the same account as '{same}' of space '{other.name}'; give each its own"
             documents["destinations"].report((each.name,), problem)
 
@@ -87,10 +120,6 @@ def _check_shared(space: Space, other: Space, documents: Documents) -> None:
 def _written(space: Space) -> list[Destination]:
     """Destinations that keep what they are told: messages of several spaces may go to one channel."""
     return [each for each in space.destinations if adapters.ADAPTERS[each.kind].ABOUT.grain == "person"]
-
-
-def _account(destination: Destination) -> tuple[str, str]:
-    return destination.kind, adapters.ADAPTERS[destination.kind].account(destination.options)
 
 
 def _shared_archives(space: Space) -> list[str]:

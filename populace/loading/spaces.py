@@ -59,7 +59,7 @@ def load(name: str, folder: Path, environ: Mapping[str, str]) -> Space:
     loader = _Loader(name, folder, environ, documents)
     space = loader.space()
     others = [_outline(other, folder, environ) for other in known if other != name]
-    checks.check(space, others, documents)
+    checks.check(space, others, documents, checks.Around(environ, folder.resolve().parent))
     problems = [problem for document in documents.values() for problem in document.problems]
     if problems:
         raise DefinitionError(sorted(problems, key=_by_line))

@@ -183,13 +183,15 @@ def test_letters_are_listed_written_and_sent_again(company, receiver, type_, tmp
     assert {row["id_value"] for row in left} == people - {one}
     assert "taken out" in type_("letters", "--destination", "webhook", "--replay").out
     assert "none" in type_("letters", "--destination", "webhook").out
+    again = type_("letters", "--destination", "webhook", "--replay")
+    assert (again.code, again.err) == (0, "")
+    assert "nothing to send again" in again.out
 
 
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
         (["--reason", "odd"], "none of 0 letters"),
-        (["--replay"], "has no letters"),
         (["--record", "jane"], "TYPE:VALUE"),
         (["--since", "soon"], "soon"),
         (["--output", "letters.csv"], "ends in .parquet"),

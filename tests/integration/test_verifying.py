@@ -227,3 +227,18 @@ def test_what_cannot_be_verified_is_wrong_usage(tmp_path: Path, name: str, told:
     node = Destination("warehouse", "warehouse", (("url", f"sqlite://{tmp_path}/w.db"),), enabled=False)
     with pytest.raises(UsageError, match=told):
         verify(open_space(tmp_path, node, "buyers"), name, WAYS)
+
+
+def test_nothing_to_compare_is_not_equal_while_records_wait(tmp_path: Path):
+    """Whoever watches the exit code learns that nothing arrived at all."""
+    node = Destination("files", "object_storage", (("url", f"file:{tmp_path}/out"),))
+    space = open_space(tmp_path / "lake", node, "plan")
+    publish(space, 1, {"profile_id": EVERYBODY, "plan": PLANS})
+    assert verify(space, "files", WAYS)["status"] == "equal"
+    (tmp_path / "out" / "dev").mkdir(parents=True)
+    (tmp_path / "out" / "dev" / "manifest.json").write_text("{broken")
+    assert send(space)["status"] == "paused"
+    (tmp_path / "out" / "dev" / "manifest.json").unlink()
+    found = verify(space, "files", WAYS)
+    assert (found["status"], is_equal(found)) == ("unread", False)
+    assert found["reason"] == "nothing is acknowledged, and 4 records wait"

@@ -249,6 +249,18 @@ def test_a_call_over_32_kilobytes_is_counted_and_not_sent(space: OpenSpace, rece
     assert outcomes(sync(space, receiver)) == {"unchanged": 1, "too_large": 1}
 
 
+def test_a_record_that_fails_in_passing_holds_up_nobody_else(space: OpenSpace, receiver: Receiver):
+    """Named in a 207 with 503, again and again: the others of its batch, and all other batches, are through."""
+    receiver.partial, receiver.poison, receiver.named = True, {"u03", "u12"}, 503
+    summary = sync(space, receiver)
+    # Both have a plan, and one of them is a buyer.
+    assert outcomes(summary) == {"delivered": 27, "transient": 3}
+    assert ledger(space).waiting()["attempts"].to_list() == [3, 3, 3]
+    receiver.poison = set()
+    assert outcomes(sync(space, receiver)) == {"delivered": 3, "unchanged": 27}
+    assert_equal(receiver)
+
+
 # --- held -------------------------------------------------------------------------------------
 
 

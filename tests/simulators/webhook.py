@@ -28,6 +28,7 @@ class Receiver(Vendor):
     events: list[dict[str, Any]] = field(default_factory=list)
     poison: set[str] = field(default_factory=set)
     partial: bool = False
+    named: int = 422  # with what status a 207 names them
     requests: list[list[str]] = field(default_factory=list)  # the message ids of each, in the order they came
 
     def is_allowed(self, call: Call) -> bool:
@@ -55,7 +56,7 @@ class Receiver(Vendor):
         for at, each in enumerate(calls):
             if at not in bad:
                 self.store(each["messageId"], lambda each=each: self.keep(each))
-        results = [{"index": at, "status": 422} for at in bad]
+        results = [{"index": at, "status": self.named} for at in bad]
         return Reply(207, {"results": results}) if bad else Reply(200, b"ok")
 
     def is_wrong(self, call: dict[str, Any]) -> bool:

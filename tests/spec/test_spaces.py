@@ -31,6 +31,21 @@ def test_two_destinations_of_a_space_do_not_share_an_account(problems):
     assert problem.startswith("destinations.yaml:2: 'other' is the same account as 'hook'")
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("{kind: warehouse, url: 'sqlite:w.db'}", "{kind: warehouse, url: 'sqlite:./x/../w.db'}"),
+        ("{kind: warehouse, url: 'sqlite:///tmp/w.db'}", "{kind: warehouse, url: 'sqlite:////tmp/w.db'}"),
+        ("{kind: warehouse, url: 'sqlite:w.db'}", "{kind: warehouse, url: '${NOWHERE:-sqlite:w.db}'}"),
+        ("{kind: object_storage, url: 'file:out'}", "{kind: object_storage, url: 'file:./out/'}"),
+    ],
+    ids=["detour", "slashes", "default of a variable", "folder"],
+)
+def test_an_account_is_the_same_however_it_is_written(problems, one, other):
+    (problem,) = problems({"dev/destinations.yaml": f"one: {one}\nother: {other}\n"})
+    assert problem.startswith("destinations.yaml:2: 'other' is the same account as 'one'")
+
+
 def test_the_mistakes_of_another_space_are_its_own(load):
     assert load({"prod/space.yaml": "space: prod\nlak: [\n"}).name == "dev"
 
