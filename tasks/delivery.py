@@ -55,7 +55,7 @@ class Ways:
     pace: Pace = field(default_factory=Pace)
     progress: Progress | None = None
 
-    def sender(self, node: Destination, origin: Origin) -> Sender:
+    def sender(self, node: Destination, origin: Origin, ledger: Ledger) -> Sender:
         """The sender of a destination, with its settings resolved; Refused where one is missing."""
         return sender(node, resolve(node.options, self.environ, self.secret), origin, self.pace, self.base)
 
@@ -139,7 +139,7 @@ def attempted(
         exchange.refuse(_paused_text(paused, origin) if paused else warning)
     else:
         try:
-            exchange.run(lambda: ways.sender(node, origin), tables)
+            exchange.run(lambda: ways.sender(node, origin, ledger), tables)
         except Refused as refusal:
             exchange.refuse(str(refusal))
     account = exchange.finish()

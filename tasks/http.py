@@ -6,10 +6,11 @@ that fails ends the conversation, and the courier decides what becomes of its ba
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from itertools import groupby
 from types import TracebackType
 from typing import Any, Self
@@ -18,10 +19,12 @@ import polars as pl
 
 from populace.definitions import Bounds
 from populace.destinations.protocol import (
+    LIST,
     Answer,
     Exchange,
     HttpAdapter,
     Limits,
+    ListAdapter,
     Origin,
     Record,
     Request,
@@ -35,6 +38,7 @@ from populace.destinations.protocol import (
 )
 from tasks import pacing, redacting
 from tasks.lanes import lanes
+from tasks.listing import Lists, answered, look_up
 from tasks.samples import Samples
 from tasks.sending import ABOUT_ONE, AGAIN, INTERRUPTED, Courier, Pace, Patience, Standing, jitter
 from tasks.wire import Wire, retry_after
@@ -57,6 +61,7 @@ class Sender:
         pace: Pace,
         bounds: Bounds = Bounds(),  # noqa: B008, it is frozen
         kind: str = "",
+        lists: Lists | None = None,
     ) -> None:
         self.adapter = adapter
         self.settings = settings
@@ -66,6 +71,7 @@ class Sender:
         timeout = self.pace.timeout if bounds.timeout else min(self.limits.timeout, self.pace.timeout)
         self.wire = Wire(timeout, allow_private=settings.get("allow_private", "true").lower() != "false")
         self.account = (kind, adapter.account(settings))
+        self.lists = lists or Lists()
         self.rows: Sequence[Record] = ()
         secrets = redacting.secrets(settings, adapter.ABOUT.secret)
         self._samples = Samples(secrets, redacting.words(origin))
@@ -94,8 +100,35 @@ class Sender:
 
     def send(self, records: pl.DataFrame) -> Iterator[Settled]:
         """Positions of records and what became of each, after every exchange; each record once."""
-        self.rows = records.rows(named=True)
-        updates = list(self.adapter.updates(self.rows, self.origin, self.settings))
+        rows = records.rows(named=True)
+        # Before anybody joins a list, it has to be there.
+        without = self._listed(self.lists.missing(rows))
+        lost = [at for at, row in enumerate(rows) if row["form"] == LIST and row["key"] in without]
+        if lost:
+            yield lost, [without[rows[at]["key"]] for at in lost]
+        kept = sorted(set(range(len(rows))) - set(lost))
+        for positions, verdicts in self._told([rows[at] for at in kept]):
+            yield [kept[at] for at in positions], verdicts
+
+    def _listed(self, keys: Sequence[str]) -> Mapping[str, Verdict]:
+        """Look these lists up, or make them; what became of those that are not there now."""
+        patience = Patience(self.pace)
+
+        def attempt(items: Sequence[str]) -> Answer:
+            return self._attempt(lambda: self._listing(*items), (), patience)
+
+        courier = Courier[str](attempt, patience, standing=self.standing)
+        return look_up(self.lists, keys, courier)
+
+    def _listing(self, key: str) -> Exchange:
+        assert isinstance(self.adapter, ListAdapter), "the form 'list' belongs to adapters that find lists"
+        found = yield from self.adapter.listing(key, self.origin.names.get(key, key), self.settings)
+        return answered(self.lists, key, found)
+
+    def _told(self, rows: Sequence[Record]) -> Iterator[Settled]:
+        self.rows = rows
+        origin = replace(self.origin, lists=self.lists.known)
+        updates = list(self.adapter.updates(rows, origin, self.settings))
         huge = [each for each in updates if len(each.body) > self.limits.update_bytes]
         if huge:
             yield spread(huge, [self._too_large(each) for each in huge])
@@ -133,25 +166,31 @@ class Sender:
 
     def _lane(self) -> Courier[Update]:
         patience = Patience(self.pace)
-        return Courier(lambda updates: self._attempt(updates, patience), patience, _is_once, self.standing)
+
+        def attempt(updates: Sequence[Update]) -> Answer:
+            begin = partial(self.adapter.exchange, updates, self.settings)
+            return self._attempt(lambda: begin(int(time.time())), updates, patience)
+
+        return Courier(attempt, patience, _is_once, self.standing)
 
     def _too_large(self, update: Update) -> Verdict:
         sent = redacting.letter(update.body, self._samples.secrets)
         return Verdict("too_large", f"more than {self.limits.update_bytes} bytes", sent=sent)
 
-    def _attempt(self, updates: Sequence[Update], patience: Patience) -> Answer:
+    def _attempt(self, begin: Callable[[], Exchange], updates: Sequence[Update], patience: Patience) -> Answer:
         """One conversation and what it came to; where access is denied, a second one to be sure of it."""
-        answer, response = self._conversation(updates, patience)
+        answer, response = self._conversation(begin(), updates, patience)
         is_denied = isinstance(answer, Verdict) and answer.outcome == "refused"
         if not (is_denied and response and response.status in CONFIRMED):
             return answer
         patience.over.wait(jitter(min(CONFIRMING, self.pace.first)))
-        answer, _ = self._conversation(updates, patience)
+        answer, _ = self._conversation(begin(), updates, patience)
         return replace(answer, attempts=2) if isinstance(answer, Verdict) else answer
 
-    def _conversation(self, updates: Sequence[Update], patience: Patience) -> tuple[Answer, Response | None]:
+    def _conversation(
+        self, exchange: Exchange, updates: Sequence[Update], patience: Patience
+    ) -> tuple[Answer, Response | None]:
         """What a conversation came to, and the last response; a failure of the network ends it with a verdict."""
-        exchange = self.adapter.exchange(updates, self.settings, int(time.time()))
         end = time.monotonic() + self.pace.window
         request, has_written = _next(exchange, None), False
         if not isinstance(request, Request):  # there was nothing to say
@@ -207,7 +246,7 @@ class Sender:
         self, updates: Sequence[Update], request: Request, answer: Answer, response: Response | None
     ) -> tuple[Answer, Response | None]:
         """The answer with what a letter keeps of it, after a sample of it was taken where one is wanted."""
-        verdicts = [answer] * len(updates) if isinstance(answer, Verdict) else answer
+        verdicts = [answer] * max(len(updates), 1) if isinstance(answer, Verdict) else answer
         if response or not self.standing.over.is_set():  # else it was not sent: another lane stopped everything
             records = [self.rows[each] for update in updates for each in update.records]
             self._samples.take(verdicts, request, response, records)

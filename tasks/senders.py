@@ -11,6 +11,7 @@ from populace.definitions import Destination
 from populace.destinations import FILES, HTTP
 from populace.destinations.protocol import Origin, Settings, Verdict
 from tasks import http, object_storage, warehouse
+from tasks.listing import Lists
 from tasks.sending import Courier, Pace
 
 
@@ -48,10 +49,12 @@ class Reader(Sender, Protocol):
         """
 
 
-def sender(node: Destination, settings: Settings, origin: Origin, pace: Pace, base: Path) -> Sender:
+def sender(
+    node: Destination, settings: Settings, origin: Origin, pace: Pace, base: Path, lists: Lists | None = None
+) -> Sender:
     """The sender of a destination; nothing is opened before it is entered."""
     if node.kind in HTTP:
-        return http.Sender(HTTP[node.kind], settings, origin, pace, node.bounds, node.kind)
+        return http.Sender(HTTP[node.kind], settings, origin, pace, node.bounds, node.kind, lists)
     if node.kind in FILES:
         return object_storage.Sender(settings, origin, pace, base, node.bounds)
     return warehouse.Sender(settings, origin, pace, base, node.bounds)

@@ -82,7 +82,7 @@ def verify(
         if not dry_run:
             books = folded(books)
         rows, keys = [], [pl.DataFrame(schema=dict.fromkeys(sync.KEY, pl.String))]
-        for each in _compared(books, _reader(space, node, ways.sender(node, origin))):
+        for each in _compared(books, _reader(space, node, ways.sender(node, origin, ledger))):
             rows.append(each.row)
             keys.append(each.keys)
             if not dry_run and each.keys.height:

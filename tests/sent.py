@@ -11,9 +11,18 @@ from populace import sync
 from populace.definitions import Bounds
 from populace.destinations.protocol import HttpAdapter, Origin, Verdict
 from tasks import http, pacing
+from tasks.listing import Lists
 from tasks.sending import Pace
 
-ORIGIN = Origin("dev", "crm", "run-1", "2024-03-01T00:00:00Z")
+
+class Numbered(dict[str, str]):
+    """A list for every audience, called after it."""
+
+    def __missing__(self, key: str) -> str:
+        return f"l-{key}"
+
+
+ORIGIN = Origin("dev", "crm", "run-1", "2024-03-01T00:00:00Z", lists=Numbered())
 UNBOUNDED = Bounds()
 QUICK = Pace(window=1.0, first=0.002, longest=0.01, timeout=2.0)
 
@@ -44,11 +53,15 @@ def frame(records: list[dict[str, Any]]) -> pl.DataFrame:
 
 @contextmanager
 def opened(
-    adapter: HttpAdapter, settings: Mapping[str, str], pace: Pace = QUICK, bounds: Bounds = UNBOUNDED
+    adapter: HttpAdapter,
+    settings: Mapping[str, str],
+    pace: Pace = QUICK,
+    bounds: Bounds = UNBOUNDED,
+    lists: Lists | None = None,
 ) -> Iterator[http.Sender]:
     """A sender in a process that has sent nothing yet."""
     pacing.forget()
-    with http.Sender(adapter, settings, ORIGIN, pace, bounds, "test") as found:
+    with http.Sender(adapter, settings, ORIGIN, pace, bounds, "test", lists) as found:
         yield found
 
 

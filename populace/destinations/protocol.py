@@ -9,7 +9,7 @@ sleeps, retries, opens a connection, looks at the clock or reads the environment
 
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 # The outcomes of destinations.md 15.2. `populace.sync` says what each one does to the ledger.
 Outcome = Literal[
@@ -56,7 +56,8 @@ class Origin:
     """What a delivery comes from.
 
     `as_of` is the instant the run describes, in ISO 8601; `generation` counts resyncs, so that a
-    resync of one run is not taken for a repetition. `names` are those that people gave audiences, by key.
+    resync of one run is not taken for a repetition. `names` are those that people gave audiences, and `lists` what the
+    destination calls the lists they are kept in there, by key.
     """
 
     space: str
@@ -65,6 +66,7 @@ class Origin:
     as_of: str
     generation: int = 0
     names: Mapping[str, str] = field(default_factory=dict)
+    lists: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def salt(self) -> str:
@@ -155,6 +157,11 @@ class Verdict:
 Answer = Verdict | list[Verdict]
 Exchange = Generator[Request, Response, Answer]
 
+# What the destination calls the list of an audience, or why there is none.
+Listing = Generator[Request, Response, "str | Verdict"]
+
+LIST = "list"  # the form of those who are kept in lists of the destination's own
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -208,6 +215,14 @@ class HttpAdapter(Adapter, Protocol):
 
     def exchange(self, updates: Sequence[Update], settings: Settings, at: int) -> Exchange:
         """The conversation about updates of one group, at this second of Unix time; also about halves of a batch."""
+
+
+@runtime_checkable
+class ListAdapter(Protocol):
+    """A destination that keeps people in lists: with the form `list`, beside what every HTTP destination has."""
+
+    def listing(self, key: str, name: str, settings: Settings) -> Listing:
+        """Find the list of an audience by its name, or make it; the same again must find what was made."""
 
 
 def in_order(updates: Iterable[Update]) -> list[Update]:

@@ -6,6 +6,7 @@
     ledger/<destination>/sending.parquet        the records of a delivery that has begun and not ended
     ledger/<destination>/batches/<n>.parquet    the outcomes of some exchanges, written as soon as they are over
     ledger/<destination>/state.json             how often a resync was asked for, and whether it is paused
+    ledger/<destination>/lists.json             what it calls the lists of audiences, by their keys
     ledger/<destination>/report.json            the last summary; counts only, no personal data
     ledger/<destination>/samples.json           a few of its requests and answers, without personal data
     ledger/<destination>/turns/<n>.json         who is sending: the greatest number counts
@@ -116,7 +117,15 @@ class Ledger:
         return self.state().get("generation", 0)
 
     def next_generation(self) -> None:
+        """Begin anew; lists are looked up again, for one may be gone over there."""
+        write_json(self.store, self._path("lists.json"), {})
         self._change(generation=self.generation() + 1)
+
+    def lists(self) -> dict[str, str]:
+        return read_json(self.store, self._path("lists.json")) or {}
+
+    def keep_list(self, key: str, name: str) -> None:
+        write_json(self.store, self._path("lists.json"), {**self.lists(), key: name})
 
     def pause(self, reason: str, since: str, by: str) -> None:
         """Nothing is sent until `resume`; `by` is 'refusal' or 'person'."""

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from populace.definitions import Bounds
+from tasks.listing import Lists
 from tasks.sending import NOT_REPEATED, Pace
 from tests.sent import QUICK, frame, opened, outcomes, record, send
 from tests.simulators import rolodex
@@ -36,6 +37,44 @@ def to(vendor: Rolodex, records: list[dict], pace: Pace = QUICK, bounds: Bounds 
 
 def listed(person: str, value: str = "true", key: str = "buyers") -> dict:
     return record(person, key, value, form="list")
+
+
+# --- lists ------------------------------------------------------------------------------------------
+
+
+def test_a_list_is_made_once_under_its_name_and_found_again(vendor: Rolodex):
+    kept: dict[str, str] = {}
+    to(vendor, [record(person) for person in PEOPLE[:3]])
+    for person in PEOPLE[:3]:
+        lists = Lists(dict(kept), kept.__setitem__)
+        with opened(rolodex, settings(vendor), lists=lists) as sender:
+            assert outcomes(send(sender, [listed(person), listed(person, key="fans")])) == {"delivered": 2}
+    assert kept == {"buyers": "l1", "fans": "l2"}
+    assert vendor.names("buyers") == set(PEOPLE[:3])
+    made = [call for call in vendor.calls if call.path == "/lists" and call.method == "POST"]
+    assert len(made) == 2
+    # Nobody remembers what it is called, and it is found.
+    assert to(vendor, [listed(PEOPLE[0], "false")]) == {"delivered": 1}
+    assert vendor.names("buyers") == set(PEOPLE[1:3])
+    assert len(vendor.names_of_lists) == 2
+
+
+@pytest.mark.parametrize(("trouble", "outcome"), [(422, "invalid"), (401, "refused"), (503, "transient")])
+def test_who_joins_a_list_that_is_not_there_waits_for_it_and_others_do_not(vendor: Rolodex, trouble: int, outcome: str):
+    hasty = replace(QUICK, window=0.05)
+    vendor.always = trouble
+    with opened(rolodex, settings(vendor), hasty) as sender:
+        (verdict, _) = send(sender, [listed("u00"), record("u01")])
+    assert verdict.outcome == outcome
+    vendor.always = None
+    assert to(vendor, [record("u00"), record("u01"), listed("u00")]) == {"delivered": 3}
+
+
+def test_a_list_that_cannot_be_made_stops_nobody_else(vendor: Rolodex):
+    vendor.script = [200, (422, {}, b"{}")]
+    with opened(rolodex, settings(vendor)) as sender:
+        found = send(sender, [record("u00"), listed("u00"), listed("u00", key="fans"), record("u01")])
+    assert [each.outcome for each in found] == ["delivered", "invalid", "delivered", "delivered"]
 
 
 # --- lanes ------------------------------------------------------------------------------------------
@@ -103,7 +142,8 @@ def test_a_fault_of_an_adapter_ends_the_delivery_in_every_lane(vendor: Rolodex):
 
 
 def test_people_are_there_before_they_join_a_list_and_a_list_is_written_by_one(vendor: Rolodex):
-    vendor.members, vendor.numbers = {"buyers": {901, 902}}, {"old1": 901, "old2": 902}
+    vendor.members, vendor.numbers = {"l1": {901, 902}}, {"old1": 901, "old2": 902}
+    vendor.names_of_lists = {"l1": "buyers"}
     vendor.latency = 0.002
     records = [listed("old1", "false"), listed("old2", "false")]
     records += [each for person in PEOPLE for each in (listed(person), record(person))]
@@ -111,15 +151,15 @@ def test_people_are_there_before_they_join_a_list_and_a_list_is_written_by_one(v
     assert vendor.names("buyers") == set(PEOPLE)
     assert vendor.most_per_list == 1
     paths = [each.path for each in vendor.calls if each.method != "GET"]
-    assert paths.index("/lists/buyers/add") > max(at for at, each in enumerate(paths) if "people" in each)
+    assert paths.index("/lists/l1/add") > max(at for at, each in enumerate(paths) if "people" in each)
     # Full batches: forty people in fourteen requests of three, two removed in one.
-    assert (paths.count("/lists/buyers/add"), paths.count("/lists/buyers/remove")) == (14, 1)
+    assert (paths.count("/lists/l1/add"), paths.count("/lists/l1/remove")) == (14, 1)
 
 
 def test_somebody_whom_a_lookup_does_not_find_is_told_apart(vendor: Rolodex):
     vendor.numbers = {"u01": 7}
     assert to(vendor, [listed("u01"), listed("nobody")]) == {"delivered": 1, "noop": 1}
-    assert vendor.members["buyers"] == {7}
+    assert vendor.names("buyers") == {"u01"}
 
 
 # --- conversations ----------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from populace.destinations.protocol import (
     Answer,
     Exchange,
     Limits,
+    Listing,
     Origin,
     Record,
     Request,
@@ -41,6 +42,7 @@ class Rolodex(Vendor):
     cards: dict[str, dict[str, Any]] = field(default_factory=dict)
     numbers: dict[str, int] = field(default_factory=dict)
     members: dict[str, set[int]] = field(default_factory=dict)
+    names_of_lists: dict[str, str] = field(default_factory=dict)  # by number
     tally: dict[str, int] = field(default_factory=dict)  # how often each event was counted
     unwanted: set[str] = field(default_factory=set)
 
@@ -69,9 +71,20 @@ class Rolodex(Vendor):
         asked = call.query["ids"].split(",")
         return Reply(200, {each: self.numbers[each] for each in asked if each in self.numbers})
 
+    def _get_lists(self, call: Call) -> Reply:
+        numbers = [number for number, name in self.names_of_lists.items() if name == call.query["name"]]
+        return Reply(200, {"list": numbers[0] if numbers else None})
+
     def _post_lists(self, call: Call) -> Reply:
-        _, name, action = call.steps
         body = call.json()
+        if len(call.steps) == 1:
+            only(body, "name")
+            number = f"l{len(self.names_of_lists) + 1}"
+            self.names_of_lists[number] = body["name"]
+            return Reply(201, {"list": number})
+        _, name, action = call.steps
+        if name not in self.names_of_lists:
+            raise Refusal(404, {"code": "no_such_list"})
         only(body, "numbers")
         self.check(body["numbers"], call.body)
         held = self.members.setdefault(name, set())
@@ -106,7 +119,9 @@ class Rolodex(Vendor):
 
     def names(self, listed: str) -> set[str]:
         """The people on a list."""
-        return {name for name, number in self.numbers.items() if number in self.members.get(listed, ())}
+        lists = [number for number, name in self.names_of_lists.items() if name == listed]
+        members = self.members.get(lists[0], set()) if lists else set()
+        return {name for name, number in self.numbers.items() if number in members}
 
 
 # --- its adapter --------------------------------------------------------------------------------------
@@ -136,14 +151,14 @@ def limits(settings: Settings) -> Limits:
 
 def updates(records: Sequence[Record], origin: Origin, settings: Settings) -> Iterator[Update]:
     for at, record in enumerate(records):
-        yield _update(at, record)
+        yield _update(at, record, origin)
 
 
-def _update(at: int, record: Record) -> Update:
+def _update(at: int, record: Record, origin: Origin) -> Update:
     person, key, value = record["id_value"], record["key"], json.loads(record["value"] or "null")
     if record["form"] == "list":
         action = "add" if value else "remove"
-        return Update((at,), _json(person), f"lists/{quote(key)}/{action}", LIST_STAGE)
+        return Update((at,), _json(person), f"lists/{origin.lists[key]}/{action}", LIST_STAGE)
     if record["form"] == "event":
         event = "entered" if value else "exited"
         return Update((at,), _json({"id": person, "event": event, "key": key}), "events", once=True)
@@ -154,6 +169,18 @@ def _update(at: int, record: Record) -> Update:
 
 def _json(value: Any) -> bytes:
     return json.dumps(value).encode()
+
+
+def listing(key: str, name: str, settings: Settings) -> Listing:
+    """Ask for the list by its name, and make it where there is none."""
+    found = yield _request("GET", f"lists?name={quote(name, safe='')}", b"", settings)
+    if found.status != 200:
+        return by_status(found.status)
+    if number := (_object(found) or {}).get("list"):
+        return str(number)
+    made = yield _request("POST", "lists", _json({"name": name}), settings)
+    number = (_object(made) or {}).get("list")
+    return str(number) if made.status == 201 and number else by_status(made.status)
 
 
 def exchange(updates: Sequence[Update], settings: Settings, at: int) -> Exchange:
