@@ -403,7 +403,7 @@ def test_a_manifest_that_cannot_be_read_holds_nothing_and_stops_a_sync(disk: Pla
     assert read_back(place, ONE).height == 0
     (verdict,) = set(sent(place, ONE, TWO, origin(2)))
     assert verdict.outcome == "refused"
-    assert "remove it and sync with --resync" in verdict.reason
+    assert "remove it, resume the destination, and sync with --resync" in verdict.reason
     place.write("manifest.json", None)
     sent(place, NOBODY, TWO, origin(2, 1))
     assert texts(read_back(place, TWO)) == texts(TWO)

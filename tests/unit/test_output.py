@@ -100,7 +100,7 @@ def test_what_there_is_to_say_of_a_destination_is_said(capsys):
     said = capsys.readouterr().out.splitlines()[-3:]
     assert said == [
         "crm: paused because it refuses us since 2024-03-01T00:00:00+00:00: HTTP 401; "
-        "to let it go again: populace resume",
+        "to let it go again: populace resume SPACE --destination crm",
         "crm: the oldest record that waits does so since 2024-02-01T00:00:00Z",
         "crm: read back 2024-03-02T00:00:00+00:00: repaired (9 acknowledged, 1 missing, 2 different, 3 extra)",
     ]
