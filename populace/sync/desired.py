@@ -72,7 +72,9 @@ class Desired:
         placed = self._in_rows()
         found = placed.with_columns(values.get_column(key).gather(placed.get_column("row")).alias("value"))
         rows = found.with_columns(value=canonical("value", schema[key])).drop_nulls("value")
-        known = values.select(canonical(key, schema[key]).count()).item()
+        # Infinity and NaN count as no value; nothing else becomes null on its way to JSON.
+        value = pl.col(key)
+        known = values.select(value.is_finite().sum() if schema[key].is_float() else value.count()).item()
         return _wanted(rows, known)
 
     def _audience(self, key: str) -> Wanted:
@@ -92,7 +94,7 @@ class Desired:
 
 
 def _wanted(rows: pl.DataFrame, known: int) -> Wanted:
-    return Wanted(rows.select(*WANTED, NUMBER), known - rows.filter("is_first").height)
+    return Wanted(rows.select(*WANTED, NUMBER), known - int(rows.get_column("is_first").sum()))
 
 
 def canonical(column: str, dtype: pl.DataType) -> pl.Expr:
