@@ -9,6 +9,7 @@ import json
 import socket
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -72,7 +73,7 @@ class Refusal(Exception):
 
 
 @dataclass
-class Vendor:
+class Vendor(ABC):
     """What every vendor has.
 
     `script` holds what to do with the next requests, one entry each; `always` with all after it:
@@ -116,9 +117,9 @@ class Vendor:
         """Whether the credentials are good."""
         return True
 
+    @abstractmethod
     def answer(self, call: Call) -> Reply:
         """Check, store, and say so; raises Refusal instead where that reads better."""
-        raise NotImplementedError
 
     def people(self, call: Call) -> Iterable[str]:
         """Whom the call writes about: nobody may be in two at once."""
