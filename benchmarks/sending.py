@@ -66,9 +66,9 @@ def vendor(kind: str, latency: float) -> Iterator[str]:
 
 def serve(kind: str, latency: float) -> None:
     """Be the vendor until standard input ends."""
-    from tests.simulators.segment import Segment
-    from tests.simulators.server import serve
-    from tests.simulators.webhook import Receiver
+    from demo.vendors.segment import Segment
+    from demo.vendors.server import serve
+    from demo.vendors.webhook import Receiver
 
     with serve({"segment": Segment, "webhook": Receiver}[kind](latency=latency / 1000)) as found:
         sys.stdout.write(found.url + "\n")

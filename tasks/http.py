@@ -1,8 +1,8 @@
 """The one sender of all HTTP destinations: records in, a verdict for each record out.
 
 A batch is settled in a conversation that its adapter leads. Each request of it waits for the pace of its endpoint. A
-GET that fails in passing is asked again within the conversation, since nothing is written twice by that; anything else
-that fails ends the conversation, and the courier decides what becomes of its batch.
+question that fails in passing is asked again within the conversation, since nothing is written twice by that; anything
+else that fails ends the conversation, and the courier decides what becomes of its batch.
 """
 
 import time
@@ -129,10 +129,10 @@ class Sender:
         self.rows = rows
         origin = replace(self.origin, lists=self.lists.known)
         updates = list(self.adapter.updates(rows, origin, self.settings))
-        huge = [each for each in updates if len(each.body) > self.limits.update_bytes]
-        if huge:
-            yield spread(huge, [self._too_large(each) for each in huge])
-        fitting = [each for each in updates if len(each.body) <= self.limits.update_bytes]
+        hopeless = {each.records: verdict for each in updates if (verdict := self._hopeless(each))}
+        if hopeless:
+            yield spread([each for each in updates if each.records in hopeless], list(hopeless.values()))
+        fitting = [each for each in updates if each.records not in hopeless]
         for stage, staged in groupby(in_order(fitting), key=lambda each: each.stage):
             # Later stages are about lists, to which nothing is added while something is removed.
             yield from self._sent(list(staged), 1 if stage else self.limits.lanes)
@@ -173,8 +173,13 @@ class Sender:
 
         return Courier(attempt, patience, _is_once, self.standing)
 
-    def _too_large(self, update: Update) -> Verdict:
+    def _hopeless(self, update: Update) -> Verdict | None:
+        """Why an update is not sent at all."""
+        if not update.problem and len(update.body) <= self.limits.update_bytes:
+            return None
         sent = redacting.letter(update.body, self._samples.secrets)
+        if update.problem:
+            return Verdict("invalid", update.problem, sent=sent)
         return Verdict("too_large", f"more than {self.limits.update_bytes} bytes", sent=sent)
 
     def _attempt(self, begin: Callable[[], Exchange], updates: Sequence[Update], patience: Patience) -> Answer:
@@ -200,14 +205,14 @@ class Sender:
             if isinstance(response, Verdict):
                 exchange.close()
                 return self._noted(updates, request, unanswered(response, request, has_written=has_written), None)
-            has_written = has_written or request.method != "GET"
+            has_written = has_written or not request.is_question
             following = _next(exchange, response)
             if not isinstance(following, Request):
                 return self._noted(updates, request, paced(following, response), response)
             request = following
 
     def _response(self, request: Request, patience: Patience, end: float) -> Response | Verdict:
-        """The answer to one request; a GET is repeated until it is answered, or patience is at its end."""
+        """The answer to one request; a question is repeated until it is answered, or patience is at its end."""
         if time.monotonic() + request.after > end:
             return Verdict("unknown", "not finished within the time for failures", in_doubt=True)
         patience.over.wait(request.after)
@@ -215,7 +220,7 @@ class Sender:
             start = time.monotonic()
             response = self._asked(request, patience)
             passing = response if isinstance(response, Verdict) else by_status(response.status)
-            if request.method != "GET" or passing.outcome not in AGAIN or patience.over.is_set():
+            if not request.is_question or passing.outcome not in AGAIN or patience.over.is_set():
                 return response
             if isinstance(response, Response):
                 passing = replace(passing, after=_asked_for(response))
@@ -282,8 +287,8 @@ def unanswered(verdict: Verdict, request: Request, *, has_written: bool) -> Verd
     """
     if has_written:
         return replace(verdict, in_doubt=True)
-    is_question = request.method == "GET" and verdict.outcome == "unknown"
-    return replace(verdict, outcome="transient", in_doubt=False) if is_question else verdict
+    is_harmless = request.is_question and verdict.outcome == "unknown"
+    return replace(verdict, outcome="transient", in_doubt=False) if is_harmless else verdict
 
 
 def paced(answer: Answer, response: Response) -> Answer:

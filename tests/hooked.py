@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+from demo.vendors.webhook import Receiver
 from populace.definitions import Destination
 from populace.space import OpenSpace
 from tests.deliveries import open_space, publish, send
-from tests.simulators.webhook import Receiver
 
 USERS = [f"u{each:02d}" for each in range(100)]
 

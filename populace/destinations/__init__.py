@@ -21,7 +21,7 @@ def problems(kind: str, settings: dict[str, str]) -> list[str]:
     if kind not in ADAPTERS:
         return [f"no kind {kind!r}; known are {', '.join(sorted(ADAPTERS))}"]
     adapter = ADAPTERS[kind]
-    names = (*adapter.ABOUT.required, *adapter.ABOUT.optional)
+    names = adapter.ABOUT.names
     missing = [name for name in adapter.ABOUT.required if not settings.get(name)]
     unknown = sorted(set(settings) - set(names))
     known = ", ".join(names)

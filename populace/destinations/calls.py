@@ -5,14 +5,12 @@ itself. Traits are read by their names, and may be told together where the reade
 says of its class that it is a trait, and names no key.
 """
 
-import hashlib
-import json
 from collections.abc import Sequence
 from typing import Any
 
-from populace.destinations.protocol import Origin, Record
+from populace.destinations.bodies import message_id, value
+from populace.destinations.protocol import EVENT, PROPERTY, Origin, Record
 
-PROPERTY, EVENT = "property", "event"
 FORMS = (PROPERTY, EVENT)
 CALL_BYTES = 32 * 1024  # D-38
 TRAITS = 300  # in one identify call
@@ -41,28 +39,27 @@ def identify(records: Sequence[Record], origin: Origin) -> dict[str, Any]:
 
 def track(record: Record, origin: Origin) -> dict[str, Any]:
     """One event: somebody entered, exited, or has another value."""
-    is_trait = record["kind"] == "trait"
-    name = TRAIT_EVENT if is_trait else ENTERED if record["value"] == "true" else EXITED
     body: dict[str, Any] = {
         "type": "track",
         "messageId": record["message_id"],
         "timestamp": origin.as_of,
-        "event": name,
-        "properties": {f"{record['kind']}_key": record["key"], record["key"]: value(record)},
+        "event": event(record),
+        "properties": event_properties(record),
         "context": {"personas": personas([record], origin)},
     }
     return _addressed(body, record, None)
 
 
-def value(record: Record) -> Any:
-    return None if record["value"] is None else json.loads(record["value"])
+def event(record: Record) -> str:
+    """What a change is called as an event."""
+    if record["kind"] == "trait":
+        return TRAIT_EVENT
+    return ENTERED if record["value"] == "true" else EXITED
 
 
-def message_id(records: Sequence[Record]) -> str:
-    """That of the record, or one that follows from those of all; readers ignore what they have seen."""
-    if len(records) == 1:
-        return str(records[0]["message_id"])
-    return hashlib.sha256("\x1f".join(each["message_id"] for each in records).encode()).hexdigest()[:32]
+def event_properties(record: Record) -> dict[str, Any]:
+    """Which computation changed, and to what."""
+    return {f"{record['kind']}_key": record["key"], record["key"]: value(record)}
 
 
 def personas(records: Sequence[Record], origin: Origin) -> dict[str, str]:
@@ -77,10 +74,6 @@ def personas(records: Sequence[Record], origin: Origin) -> dict[str, str]:
         "space_id": origin.space,
         "computation_run_id": origin.run_id,
     }
-
-
-def encoded(body: dict[str, Any]) -> bytes:
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _addressed(body: dict[str, Any], record: Record, traits: dict[str, Any] | None) -> dict[str, Any]:

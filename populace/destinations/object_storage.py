@@ -18,12 +18,19 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from populace.destinations.protocol import About, Origin, Settings
+from populace.destinations.protocol import About, Origin, Setting, Settings
 
 ABOUT = About(
-    required=("url",),
-    optional=("format", "endpoint_url", "region", "access_key_id", "secret_access_key", "keep_changes"),
-    secret=frozenset({"access_key_id", "secret_access_key"}),
+    title="Object storage",
+    settings=(
+        Setting("url", "`s3://bucket/folder`, `file:///folder` or `file:folder`", is_required=True),
+        Setting("format", "`parquet` or `csv`"),
+        Setting("endpoint_url", "of a store that is not AWS"),
+        Setting("region", "of the bucket, such as `eu-central-1`"),
+        Setting("access_key_id", "with the next one; without both boto3's usual chain", is_secret=True),
+        Setting("secret_access_key", "of that id", is_secret=True),
+        Setting("keep_changes", "of how many syncs the changes stay, 100 by default; 0 writes none"),
+    ),
     identifies=(),
     compared=("value", "profile_id"),
 )

@@ -7,7 +7,7 @@ sleeps, retries, opens a connection, looks at the clock or reads the environment
     records --updates()--> updates --packed()--> batches --exchange()--> requests and responses --> outcomes
 """
 
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -23,32 +23,64 @@ PEOPLE = ("user_id", "email")  # how most tools know a person: by the first of t
 
 
 @dataclass(frozen=True, slots=True)
+class Setting:
+    """One key of a destination in `destinations.yaml`, beside those that all have.
+
+    `text` says what it is, in a phrase for the page of its kind. What is secret appears in no log, error or report.
+    """
+
+    name: str
+    text: str
+    is_required: bool = False
+    is_secret: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class About:
-    """What the loader and the sender need to know of a kind of destination.
+    """What the loader, the sender and the pages in `docs/destinations/` need to know of a kind of destination.
 
     Parameters
     ----------
+    title
+        What people call it.
     forms
         What can be sent; the first is meant where a definition names none.
-    required, optional
-        The names of its settings.
-    secret
-        Settings that never appear in a log, an error or a report.
+    settings
+        Its keys in `destinations.yaml`, in the order in which a page lists them.
     identifies
         The types of external id that it can address people by, in order of preference; empty: any type.
     grain
         What a record is about: a 'person', or an 'audience' or trait as a whole, for tools that are told numbers.
     compared
         The columns of a record whose change is sent.
+    readable
+        The forms that can be read back (`ReadableAdapter`), each with the types of identifier by which it can.
+    normal
+        How it spells identifiers of a type, where two spellings are one person there: text in, text out; None for one
+        that it cannot know anybody by.
     """
 
+    title: str = ""
     forms: tuple[str, ...] = ("property",)
-    required: tuple[str, ...] = ()
-    optional: tuple[str, ...] = ()
-    secret: frozenset[str] = frozenset()
+    settings: tuple[Setting, ...] = ()
     identifies: tuple[str, ...] = PEOPLE
     grain: Literal["person", "audience"] = "person"
     compared: tuple[str, ...] = ("value",)
+    readable: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    normal: Mapping[str, Callable[[str], str | None]] = field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of its settings."""
+        return tuple(each.name for each in self.settings)
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        return tuple(each.name for each in self.settings if each.is_required)
+
+    @property
+    def secret(self) -> frozenset[str]:
+        return frozenset(each.name for each in self.settings if each.is_secret)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +122,8 @@ class Update:
         Only the first stage may have several requests under way, so a list never has.
     once
         The vendor would take a repetition for something new. Where no answer comes it is not sent again.
+    problem
+        Why it can never succeed, where that is known before: it is parked with this reason, and not sent.
     """
 
     records: tuple[int, ...]
@@ -97,6 +131,7 @@ class Update:
     group: str = ""
     stage: int = 0
     once: bool = False
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +139,7 @@ class Request:
     """One HTTP request.
 
     `endpoint` says whose pace it counts for (`Limits.rates`); `after` how many seconds to wait before, for an answer
-    that takes its time.
+    that takes its time. What `asks` changes nothing over there though it is no GET, and may be asked again.
     """
 
     method: str
@@ -113,6 +148,12 @@ class Request:
     body: bytes
     endpoint: str = ""
     after: float = 0.0
+    asks: bool = False
+
+    @property
+    def is_question(self) -> bool:
+        """Whether it changes nothing over there."""
+        return self.asks or self.method == "GET"
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +201,11 @@ Exchange = Generator[Request, Response, Answer]
 # What the destination calls the list of an audience, or why there is none.
 Listing = Generator[Request, Response, "str | Verdict"]
 
-LIST = "list"  # the form of those who are kept in lists of the destination's own
+# What a destination holds of people: (id_type, id_value, value), the value as JSON has it; or why nobody knows.
+Found = list[tuple[str, str, Any]]
+Reading = Generator[Request, Response, "Found | Verdict"]
+
+PROPERTY, LIST, EVENT = "property", "list", "event"  # the forms; LIST is of those who are kept in lists over there
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +270,19 @@ class ListAdapter(Protocol):
         """Find the list of an audience by its name, or make it; the same again must find what was made."""
 
 
+@runtime_checkable
+class ReadableAdapter(Protocol):
+    """A destination that can be asked what it holds: one whose `ABOUT.readable` names a form."""
+
+    def held(
+        self, key: str, form: str, people: Sequence[tuple[str, str]], origin: Origin, settings: Settings
+    ) -> Reading:
+        """What is there of the trait or audience `key`: of a list everybody on it, else of these (id_type, id_value).
+
+        Nobody who is not on the list, and has no value or false, is in it. Everything it yields is a question.
+        """
+
+
 def in_order(updates: Iterable[Update]) -> list[Update]:
     """Updates as they are sent: stage by stage, and what may share a request together."""
     return sorted(updates, key=lambda each: (each.stage, each.group))
@@ -247,6 +305,9 @@ def packed(updates: Iterable[Update], limits: Limits) -> Iterator[list[Update]]:
         size += weight
     if batch:
         yield batch
+
+
+ALLOW_PRIVATE = Setting("allow_private", "`true` by default; `false` refuses addresses that are not public")
 
 
 def address(settings: Settings, name: str) -> list[str]:

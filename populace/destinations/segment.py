@@ -12,13 +12,15 @@ more than that. 400 is for what is too large or no JSON, 429 says how long to wa
 
 import base64
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import groupby
 from typing import Any
 
 from populace.destinations import calls
+from populace.destinations.bodies import encoded
 from populace.destinations.protocol import (
+    ALLOW_PRIVATE,
+    PROPERTY,
     About,
     Answer,
     Exchange,
@@ -27,17 +29,31 @@ from populace.destinations.protocol import (
     Record,
     Request,
     Response,
+    Setting,
     Settings,
     Update,
     address,
     by_status,
 )
+from populace.destinations.together import together
 
 ABOUT = About(
+    title="Segment",
     forms=calls.FORMS,
-    required=("write_key",),
-    optional=("endpoint", "integrations", "allow_private"),
-    secret=frozenset({"write_key"}),
+    settings=(
+        Setting("write_key", "of the source", is_required=True, is_secret=True),
+        Setting(
+            "endpoint",
+            "`https://api.segment.io/v1` by default; in Europe `https://events.eu1.segmentapis.com/v1`; a data plane's "
+            "address and `/v1`",
+        ),
+        Setting(
+            "integrations",
+            "names of the source's destinations, with commas: only they get the calls. Left out, all that are "
+            "connected to the source do",
+        ),
+        ALLOW_PRIVATE,
+    ),
     # An identify call without either is dropped, and an address of mail is neither.
     identifies=("user_id", "anonymous_id"),
 )
@@ -73,47 +89,14 @@ def limits(settings: Settings) -> Limits:
 
 def updates(records: Sequence[Record], origin: Origin, settings: Settings) -> Iterator[Update]:
     chosen = _integrations(settings)
-    for positions in together(records):
+    for positions in together(records, calls.CALL_BYTES - AROUND, calls.TRAITS, _is_shared):
         group = [records[each] for each in positions]
         body = calls.identify(group, origin) if len(group) > 1 else calls.call(group[0], origin)
-        yield Update(tuple(positions), calls.encoded({**body, **chosen}))
-
-
-def together(records: Sequence[Record]) -> Iterator[list[int]]:
-    """Positions of what is told in one call, in the order of the first of each."""
-    for _, run in groupby(range(len(records)), key=lambda each: _person(records[each])):
-        positions = list(run)
-        told = [each for each in positions if _is_shared(records[each])]
-        yield from _filled(told, records)
-        yield from ([each] for each in positions if not _is_shared(records[each]))
-
-
-def _person(record: Record) -> tuple[str, str]:
-    return record["id_type"], record["id_value"]
+        yield Update(tuple(positions), encoded({**body, **chosen}))
 
 
 def _is_shared(record: Record) -> bool:
-    return bool(record["kind"] == "trait" and record["form"] == calls.PROPERTY)
-
-
-def _filled(positions: Iterable[int], records: Sequence[Record]) -> Iterator[list[int]]:
-    """Parts that fit into one call each, by count and bytes; what fits nowhere is alone."""
-    part: list[int] = []
-    size = AROUND
-    for position in positions:
-        weight = _weight(records[position])
-        if part and (len(part) == calls.TRAITS or size + weight > calls.CALL_BYTES):
-            yield part
-            part, size = [], AROUND
-        part.append(position)
-        size += weight
-    if part:
-        yield part
-
-
-def _weight(record: Record) -> int:
-    """The bytes of a trait in a call, with the signs around it."""
-    return len(calls.encoded({record["key"]: calls.value(record)}))
+    return bool(record["kind"] == "trait" and record["form"] == PROPERTY)
 
 
 def _integrations(settings: Settings) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from populace.destinations.protocol import (
     Record,
     Request,
     Response,
+    Setting,
     Settings,
     Update,
     Verdict,
@@ -32,10 +33,17 @@ from populace.destinations.protocol import (
 )
 
 ABOUT = About(
+    title="Slack",
     forms=("summary",),
-    required=("url",),
-    optional=("channel", "username", "icon_url"),
-    secret=frozenset({"url"}),  # whoever has it may post
+    settings=(
+        # A secret, for whoever has it may post.
+        Setting(
+            "url", "of an incoming webhook, `https://hooks.slack.com/services/…`", is_required=True, is_secret=True
+        ),
+        Setting("channel", 'such as `"#growth"`; this and the next two for older webhooks only'),
+        Setting("username", "under which it posts"),
+        Setting("icon_url", "the picture beside the name"),
+    ),
     identifies=(),
     grain="audience",
 )
@@ -147,7 +155,7 @@ def _split(lines: Sequence[tuple[int, str]]) -> Iterator[list[tuple[int, str]]]:
 
 
 def _appearance(settings: Settings) -> dict[str, str]:
-    return {name: settings[name] for name in ABOUT.optional if settings.get(name)}
+    return {name: settings[name] for name in ("channel", "username", "icon_url") if settings.get(name)}
 
 
 # --- the conversation -------------------------------------------------------------------------------

@@ -23,7 +23,9 @@ from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
 
 from populace.destinations import calls
+from populace.destinations.bodies import encoded
 from populace.destinations.protocol import (
+    ALLOW_PRIVATE,
     About,
     Answer,
     Exchange,
@@ -32,6 +34,7 @@ from populace.destinations.protocol import (
     Record,
     Request,
     Response,
+    Setting,
     Settings,
     Update,
     Verdict,
@@ -40,10 +43,22 @@ from populace.destinations.protocol import (
 )
 
 ABOUT = About(
+    title="Webhook",
     forms=calls.FORMS,
-    required=("url", "secret"),
-    optional=("batch_size", "signature", "allow_private"),
-    secret=frozenset({"secret", "url"}),  # addresses of webhooks often hold a token
+    settings=(
+        Setting(
+            "url",
+            "where bodies are posted; a secret, since such addresses often hold a token",
+            is_required=True,
+            is_secret=True,
+        ),
+        Setting("secret", "signs every request", is_required=True, is_secret=True),
+        Setting("batch_size", "bodies a request, 1,000 by default, 4,000 at most"),
+        Setting(
+            "signature", "what `X-Signature` covers: `body` (all bytes) or `first` (the first element, as Segment does)"
+        ),
+        ALLOW_PRIVATE,
+    ),
     identifies=(),
 )
 
@@ -77,7 +92,7 @@ def updates(records: Sequence[Record], origin: Origin, settings: Settings) -> It
     # One output feeds one receiver (D-32): who passes the calls on to others passes them to nobody else.
     addressee = {"integrations": {"All": False, origin.destination: True}}
     for position, record in enumerate(records):
-        yield Update((position,), calls.encoded({**calls.call(record, origin), **addressee}))
+        yield Update((position,), encoded({**calls.call(record, origin), **addressee}))
 
 
 def exchange(updates: Sequence[Update], settings: Settings, at: int) -> Exchange:

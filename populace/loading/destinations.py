@@ -89,7 +89,7 @@ class Making:
         """The settings as texts."""
         found = {}
         for name, value in (shape.model_extra or {}).items():
-            is_known = name in (*about.required, *about.optional)
+            is_known = name in about.names
             close = [] if is_known else get_close_matches(name, COMMON, n=1)
             if name in shapes.LATER:
                 self.document.report((key, name), f"'{name}' is not available in this version; leave it out")

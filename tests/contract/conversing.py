@@ -8,8 +8,8 @@ from typing import Any
 
 from populace.destinations import HTTP
 from populace.destinations.protocol import Answer, HttpAdapter, Request, Response, Update, Verdict, in_order, packed
+from tests import rolodex
 from tests.sent import ORIGIN
-from tests.simulators import rolodex
 
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
 ADAPTERS: dict[str, HttpAdapter] = {**HTTP, "rolodex": rolodex}
@@ -38,7 +38,8 @@ def updates(kind: str, records: Sequence[Mapping[str, Any]], changed: Mapping[st
 def batches(kind: str, records: Sequence[Mapping[str, Any]], changed: Mapping[str, str] = {}) -> list[list[Update]]:
     """Updates as they share requests."""
     limits = ADAPTERS[kind].limits({**settings(kind), **changed})
-    fitting = [each for each in updates(kind, records, changed) if len(each.body) <= limits.update_bytes]
+    all_of_them = updates(kind, records, changed)
+    fitting = [each for each in all_of_them if len(each.body) <= limits.update_bytes and not each.problem]
     return list(packed(in_order(fitting), limits))
 
 

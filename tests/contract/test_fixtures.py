@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from populace.destinations.protocol import Request, Response
-from tests.contract.conversing import ADAPTERS, FIXTURES, batches, cases, conversation, verdicts
+from tests.contract.conversing import ADAPTERS, FIXTURES, batches, cases, conversation, updates, verdicts
 from tests.sent import record
 
 ANSWERED = {"status": 200, "body": {}}
@@ -24,7 +24,8 @@ def test_records_become_these_requests_and_outcomes(kind: str, path: Path):
     changed = case.get("settings", {})
     records = [_record(each) for each in case["records"]]
     responses = (_response(each) for each in itertools.chain(case.get("responses", ()), itertools.repeat(ANSWERED)))
-    requests, outcomes = [], dict[int, str]()
+    hopeless = [each for each in updates(kind, records, changed) if each.problem]
+    requests, outcomes = [], {at: "invalid" for each in hopeless for at in each.records}
     for batch in batches(kind, records, changed):
         asked, answer = conversation(kind, batch, responses, changed)
         requests += [_readable(each) for each in asked]

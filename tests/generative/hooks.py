@@ -12,12 +12,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from demo.vendors import server as vendors
+from demo.vendors.webhook import SECRET, Receiver
 from populace.errors import LakeError
 from populace.lake.delivery import Ledger
 from populace.lake.objects import LocalStore
 from tests.generative.delivery_oracle import Told
-from tests.simulators import server as vendors
-from tests.simulators.webhook import SECRET, Receiver
 
 __all__ = ["SECRET", "Call", "Hook", "Killed", "Mortal", "bury", "hook"]
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
+from demo.vendors.server import serve
 from populace.definitions import Bounds
 from tasks.listing import Lists
 from tasks.sending import NOT_REPEATED, Pace
+from tests import rolodex
+from tests.rolodex import KEY, Rolodex
 from tests.sent import QUICK, frame, opened, outcomes, record, send
-from tests.simulators import rolodex
-from tests.simulators.rolodex import KEY, Rolodex
-from tests.simulators.server import serve
 
 NONE = Bounds()
 PEOPLE = [f"u{each:02d}" for each in range(40)]
@@ -37,6 +37,15 @@ def to(vendor: Rolodex, records: list[dict], pace: Pace = QUICK, bounds: Bounds 
 
 def listed(person: str, value: str = "true", key: str = "buyers") -> dict:
     return record(person, key, value, form="list")
+
+
+def test_what_can_never_succeed_is_parked_and_not_sent(vendor: Rolodex):
+    long = "x" * (rolodex.LONGEST_NAME + 1)
+    with opened(rolodex, settings(vendor)) as sender:
+        bad, good = send(sender, [record(long), record("ann")])
+    assert (bad.outcome, bad.reason, bad.sent) == ("invalid", "the name is too long", f'"{long}"')
+    assert good.outcome == "delivered"
+    assert set(vendor.cards) == {"ann"}
 
 
 # --- lists ------------------------------------------------------------------------------------------

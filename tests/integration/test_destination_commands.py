@@ -13,12 +13,12 @@ from typing import Any
 import polars as pl
 import pytest
 
+from demo.vendors.webhook import SECRET, Receiver, receiving
 from populace.errors import LakeError, Refused, Transient, UsageError, Waiting
 from populace.lake.delivery import Ledger
 from tasks.sync import DELAYS, is_worth_another_try
 from tasks.turns import SILENCE
 from tests.companies import Answer, Company, Terminal, environment, local_archive, terminal
-from tests.simulators.webhook import SECRET, Receiver, receiving
 
 EMAIL = re.compile(r"[\w.+-]+@[\w-]+\.\w+")
 STEPS = ("to_set", "to_remove")

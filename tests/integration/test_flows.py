@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from demo import receiver
+from demo.vendors.webhook import receiving
 from tests.companies import AS_OF, Company, Terminal, environment, local_archive, terminal
-from tests.simulators.webhook import receiving
 
 DAY = f"{AS_OF:%Y-%m-%d}"
 EMAIL = re.compile(r"[\w.+-]+@[\w-]+\.\w+")

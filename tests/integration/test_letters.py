@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from demo.vendors.webhook import Receiver, receiving
 from populace import sync
 from populace.definitions import Destination, Identifier, Identity
 from populace.errors import Transient, UsageError
@@ -16,7 +17,6 @@ from populace.space.letters import Asked, reasons
 from tasks import letters, pausing
 from tasks.turns import turn
 from tests.deliveries import ledger, open_space, outcomes, publish, send
-from tests.simulators.webhook import Receiver, receiving
 
 USERS = [f"u{number:02d}" for number in range(10)]
 BUYERS = {"buyers": USERS[:4]}

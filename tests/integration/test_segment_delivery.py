@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
+from demo.vendors.segment import KEY, Segment
+from demo.vendors.server import serve
 from populace.definitions import Destination
 from populace.destinations import segment
 from populace.space import OpenSpace
 from tests.deliveries import QUICK, ledger, open_space, outcomes, publish
 from tests.deliveries import send as deliver
 from tests.sent import opened, record, send
-from tests.simulators.segment import KEY, Segment
-from tests.simulators.server import serve
 
 PEOPLE = [f"u{each:02d}" for each in range(20)]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from demo.vendors.webhook import SECRET, Receiver, receiving
 from populace.definitions import Destination
 from populace.errors import Transient
 from populace.space import OpenSpace
@@ -14,7 +15,6 @@ from tasks.delivery import failure
 from tasks.sending import Pace
 from tests.deliveries import QUICK, acknowledged, ledger, open_space, outcomes, publish, send
 from tests.hooked import USERS, assert_equal, hooked, plans, sync
-from tests.simulators.webhook import SECRET, Receiver, receiving
 
 
 @pytest.fixture

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
+from demo.vendors.webhook import SECRET, Receiver, receiving
 from populace.definitions import Destination
 from populace.errors import Refused, UsageError
 from populace.space import OpenSpace
 from tasks.delivery import Ways, deliver, failure
 from tests.deliveries import ledger, open_space, outcomes, send
 from tests.hooked import USERS, hooked, sync
-from tests.simulators.webhook import SECRET, Receiver, receiving
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from demo.vendors.webhook import SECRET, Receiver, receiving
 from populace.definitions import Destination
 from populace.space import OpenSpace
 from tasks.sending import Pace
 from tests.deliveries import ledger, open_space, outcomes, publish
 from tests.hooked import USERS, hooked, sync
-from tests.simulators.webhook import SECRET, Receiver, receiving
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from demo.vendors.server import serve
+from demo.vendors.webhook import SECRET, Receiver
 from populace.destinations import webhook
 from populace.destinations.protocol import Request, Response, Verdict
 from tasks.wire import ON_THE_LINK, PRIVATE, Wire, out_of_bounds
 from tests.sent import opened, outcomes, record, send
-from tests.simulators.server import serve
-from tests.simulators.webhook import SECRET, Receiver
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from populace.definitions import Bounds, Known
 from populace.destinations import ADAPTERS
-from populace.destinations.protocol import PEOPLE, About
+from populace.destinations.protocol import PEOPLE, About, Setting
 from tests.definition_files import HOOK, prod
 
 DOCUMENTS = [Path(__file__).resolve().parents[2] / "docs" / name for name in ("definitions.md", "destinations.md")]
@@ -37,7 +37,7 @@ def wrong(problems):
 def crm(monkeypatch):
     """A kind that knows people by user_id or email, as most tools do."""
     adapter = ModuleType("crm")
-    adapter.ABOUT = About(optional=("url", "flag"), identifies=PEOPLE)
+    adapter.ABOUT = About(settings=(Setting("url", ""), Setting("flag", "")), identifies=PEOPLE)
     adapter.account = lambda settings: settings.get("url", "")
     adapter.problems = lambda settings: []
     monkeypatch.setitem(ADAPTERS, "crm", adapter)
@@ -154,7 +154,7 @@ def test_a_type_must_be_one_by_which_the_kind_knows_people(load, problems, crm):
 
 
 def test_d45_one_kind_may_take_less_than_another(load, problems, crm):
-    ADAPTERS["crm"].ABOUT = About(optional=("url",), identifies=("email", "ios.idfa"))
+    ADAPTERS["crm"].ABOUT = About(settings=(Setting("url", ""),), identifies=("email", "ios.idfa"))
     files = {"dev/identity.yaml": KINDS, "dev/destinations.yaml": "c: {kind: crm, identifiers: [email, ios.idfa]}\n"}
     assert load(files).destinations[0].identifiers == Known((("email", "last"), ("ios.idfa", "last")))
     files["dev/destinations.yaml"] = "c: {kind: crm, identifiers: [user_id]}\n"

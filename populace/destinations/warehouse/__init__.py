@@ -19,14 +19,26 @@ What is appended is called after its message, what is kept equal is replaced: tw
 
 from urllib.parse import urlsplit
 
-from populace.destinations.protocol import About, Settings
+from populace.destinations.protocol import About, Setting, Settings
 from populace.destinations.warehouse.tables import LONGEST_NAME, POSTGRESQL, SCHEMES, dialect
 
 ABOUT = About(
+    title="Warehouse",
     forms=("property", "event"),
-    required=("url",),
-    optional=("schema", "history", "profiles"),
-    secret=frozenset({"url"}),  # it holds the password
+    settings=(
+        # A secret, for it holds the password.
+        Setting(
+            "url",
+            "`postgresql://user:password@host/database`, `sqlite:///folder/file.db` or `sqlite:file.db`",
+            is_required=True,
+            is_secret=True,
+        ),
+        Setting(
+            "schema", "where the tables lie, `populace_<space>` by default; in SQLite the names of tables begin with it"
+        ),
+        Setting("history", "`true`: every call is a row of `identifies`, too"),
+        Setting("profiles", "`true`: `user_traits`, `user_identifiers` and `profile_merges` are kept as well"),
+    ),
     identifies=(),
     compared=("value", "profile_id"),
 )

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.simulators.server import Call, Refusal, Reply, Vendor, only
+from demo.vendors.server import Call, Refusal, Reply, Vendor, only
 
 KEY = "wk-0123456789"
 FIELDS = ("type", "userId", "anonymousId", "messageId", "timestamp", "context", "integrations")

@@ -85,8 +85,9 @@ class Vendor(ABC):
     * 'html': a page instead of an answer, with 503; 'page': one with 200
     * None or 200: as usual
 
-    `rate` are requests a second it takes, by the first part of the path or '' for any; `most_items`, `most_bytes` what
-    it takes in a request. `latency` is how long every answer takes, in seconds.
+    `rate` are requests a second it takes, by how the path begins or '' for any; `most_items`, `most_bytes` what
+    it takes in a request. `latency` is how long every answer takes, in seconds. `unwanted` are people of whom it takes
+    nothing, and says so in its own way.
     """
 
     url: str = ""
@@ -96,6 +97,8 @@ class Vendor(ABC):
     most_items: int = 1_000
     most_bytes: int = 1_000_000
     latency: float = 0.0
+    unwanted: set[str] = field(default_factory=set)
+    known: set[str] = field(default_factory=set)
     delay: float = 0.1
     calls: list[Call] = field(default_factory=list)
     seen: Counter[str] = field(default_factory=Counter)  # how often each message was stored
@@ -128,6 +131,33 @@ class Vendor(ABC):
     def lists(self, call: Call) -> Iterable[str]:
         """The lists the call writes to: none may be in two at once."""
         return ()
+
+    # --- what people see in its screens, for tests to compare -------------------------------------------
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What stands in destinations.yaml to reach it."""
+        return {}
+
+    def meet(self, people: Iterable[str]) -> None:
+        """Let these be known, where somebody has to be before they can join a list."""
+        self.known.update(people)
+
+    def known_as(self, person: str) -> str:
+        """What it calls somebody, for whom we have a plain identifier."""
+        return person
+
+    def properties(self, key: str) -> dict[str, Any]:
+        """Each person's value of a property, for those who have it."""
+        return {}
+
+    def members(self, key: str) -> set[str]:
+        """Who is on the list of an audience."""
+        return set()
+
+    def happened(self, key: str) -> Counter[tuple[str, bool]]:
+        """How often each person entered (true) or left (false) an audience, told as an event."""
+        return Counter()
 
     # --- what vendors do --------------------------------------------------------------------------------
 
@@ -194,7 +224,7 @@ class Vendor(ABC):
 
     def _too_fast(self, call: Call) -> Reply | None:
         """429 with the usual headers where more came within a second than the endpoint takes."""
-        endpoint = call.steps[0] if call.steps[0] in self.rate else ""
+        endpoint = next((each for each in self.rate if each and call.path.startswith(f"/{each}")), "")
         if endpoint not in self.rate:
             return None
         times = self._recent.setdefault(endpoint, deque())

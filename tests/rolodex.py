@@ -1,7 +1,7 @@
 """A vendor that does not exist, and its adapter: together they use everything that the protocol offers.
 
 People are written one at a time (PUT /people/{id}, in lanes), lists by the numbers that the vendor gives people
-(GET /people looks them up, POST /lists/{name}/add and /remove), events are counted as often as they come
+(POST /lookups looks them up, POST /lists/{name}/add and /remove), events are counted as often as they come
 (POST /events), and imports are queued (POST /imports, then GET /imports/{id} until it is done).
 """
 
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
+from demo.vendors.server import Call, Refusal, Reply, Vendor, only
 from populace.destinations.protocol import (
     About,
     Answer,
@@ -21,12 +22,12 @@ from populace.destinations.protocol import (
     Record,
     Request,
     Response,
+    Setting,
     Settings,
     Update,
     Verdict,
     by_status,
 )
-from tests.simulators.server import Call, Refusal, Reply, Vendor, only
 
 KEY = "rolo-secret-77"
 
@@ -44,7 +45,6 @@ class Rolodex(Vendor):
     members: dict[str, set[int]] = field(default_factory=dict)
     names_of_lists: dict[str, str] = field(default_factory=dict)  # by number
     tally: dict[str, int] = field(default_factory=dict)  # how often each event was counted
-    unwanted: set[str] = field(default_factory=set)
 
     def is_allowed(self, call: Call) -> bool:
         return call.headers.get("authorization") == f"Bearer {self.key}"
@@ -67,9 +67,8 @@ class Rolodex(Vendor):
         self._write(person, card)
         return Reply(200, {"number": self.numbers[person]})
 
-    def _get_people(self, call: Call) -> Reply:
-        asked = call.query["ids"].split(",")
-        return Reply(200, {each: self.numbers[each] for each in asked if each in self.numbers})
+    def _post_lookups(self, call: Call) -> Reply:
+        return Reply(200, {each: self.numbers[each] for each in call.json() if each in self.numbers})
 
     def _get_lists(self, call: Call) -> Reply:
         numbers = [number for number, name in self.names_of_lists.items() if name == call.query["name"]]
@@ -128,13 +127,17 @@ class Rolodex(Vendor):
 
 ABOUT = About(
     forms=("property", "list", "event", "import"),
-    required=("url", "key"),
-    optional=("pause",),
-    secret=frozenset({"key"}),
+    title="Rolodex",
+    settings=(
+        Setting("url", "", is_required=True),
+        Setting("key", "", is_required=True, is_secret=True),
+        Setting("pause", ""),
+    ),
     identifies=("user_id",),
 )
 LIST_STAGE = 1  # people before the lists they join
 MOST_POLLS = 10
+LONGEST_NAME = 150
 
 
 def account(settings: Settings) -> str:
@@ -156,6 +159,8 @@ def updates(records: Sequence[Record], origin: Origin, settings: Settings) -> It
 
 def _update(at: int, record: Record, origin: Origin) -> Update:
     person, key, value = record["id_value"], record["key"], json.loads(record["value"] or "null")
+    if len(person) > LONGEST_NAME:
+        return Update((at,), _json(person), problem="the name is too long")
     if record["form"] == "list":
         action = "add" if value else "remove"
         return Update((at,), _json(person), f"lists/{origin.lists[key]}/{action}", LIST_STAGE)
@@ -197,8 +202,7 @@ def _person(updates: Sequence[Update], settings: Settings) -> Exchange:
 def _listed(updates: Sequence[Update], settings: Settings) -> Exchange:
     """Ask for the numbers, then write them: whoever has none is not there."""
     people = [json.loads(each.body) for each in updates]
-    asked = ",".join(quote(each, safe="") for each in people)
-    found = yield _request("GET", f"people?ids={asked}", b"", settings)
+    found = yield _request("POST", "lookups", _json(people), settings, asks=True)
     numbers = _object(found)
     if found.status != 200 or numbers is None:
         return _unexpected(found)
@@ -238,9 +242,11 @@ def _counted(updates: Sequence[Update], settings: Settings) -> Exchange:
     return by_status((yield _request("POST", "events", body, settings)).status)
 
 
-def _request(method: str, path: str, body: bytes, settings: Settings, *, after: float = 0.0) -> Request:
+def _request(
+    method: str, path: str, body: bytes, settings: Settings, *, after: float = 0.0, asks: bool = False
+) -> Request:
     headers = {"Authorization": f"Bearer {settings['key']}", "Content-Type": "application/json"}
-    return Request(method, f"{settings['url']}/{path}", headers, body, path.partition("/")[0], after)
+    return Request(method, f"{settings['url']}/{path}", headers, body, path.partition("/")[0], after, asks)
 
 
 def _object(response: Response) -> dict[str, Any] | None:

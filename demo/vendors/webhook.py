@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.simulators.server import Call, Refusal, Reply, Vendor, serve
+from demo.vendors.server import Call, Refusal, Reply, Vendor, serve
 
 SECRET = "correct-horse"
 IDENTIFY = {"type", "userId", "anonymousId", "messageId", "timestamp", "traits", "context", "integrations"}

@@ -1,0 +1,26 @@
+"""Where a vendor is reached: by region, or at an address of one's own."""
+
+from collections.abc import Mapping
+
+from populace.destinations.protocol import ALLOW_PRIVATE, Setting, Settings, address
+
+Hosts = Mapping[str, str]  # the address of each region, the usual one first
+
+
+def settings_of(hosts: Hosts) -> tuple[Setting, ...]:
+    """The settings that say where."""
+    first, *others = hosts
+    regions = f"`{first}` by default; or {', '.join(f'`{each}`' for each in others)}"
+    region = (Setting("region", f"where the account lives: {regions}"),) if others else ()
+    return (*region, Setting("endpoint", f"another address than `{hosts[first]}`, without a path"), ALLOW_PRIVATE)
+
+
+def host(settings: Settings, hosts: Hosts) -> str:
+    """The address, without a slash at its end."""
+    return settings.get("endpoint", hosts[settings.get("region", next(iter(hosts)))]).rstrip("/")
+
+
+def problems(settings: Settings, hosts: Hosts) -> list[str]:
+    region = settings.get("region", next(iter(hosts)))
+    known = [] if region in hosts or "${" in region else [f"'region' must be one of {', '.join(hosts)}"]
+    return known + address(settings, "endpoint")
