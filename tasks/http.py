@@ -127,8 +127,7 @@ class Sender:
 
     def _told(self, rows: Sequence[Record]) -> Iterator[Settled]:
         self.rows = rows
-        origin = replace(self.origin, lists=self.lists.known)
-        updates = list(self.adapter.updates(rows, origin, self.settings))
+        updates = list(self.adapter.updates(rows, self._origin(), self.settings))
         hopeless = {each.records: verdict for each in updates if (verdict := self._hopeless(each))}
         if hopeless:
             yield spread([each for each in updates if each.records in hopeless], list(hopeless.values()))
@@ -136,6 +135,10 @@ class Sender:
         for stage, staged in groupby(in_order(fitting), key=lambda each: each.stage):
             # Later stages are about lists, to which nothing is added while something is removed.
             yield from self._sent(list(staged), 1 if stage else self.limits.lanes)
+
+    def _origin(self) -> Origin:
+        """What is sent, and to which lists."""
+        return replace(self.origin, lists=self.lists.known)
 
     def _sent(self, updates: list[Update], count: int) -> Iterator[Settled]:
         """Updates of one stage, in so many lanes at most; the lanes are all through at the end."""

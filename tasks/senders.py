@@ -10,7 +10,7 @@ import polars as pl
 from populace.definitions import Destination
 from populace.destinations import FILES, HTTP
 from populace.destinations.protocol import Origin, Settings, Verdict
-from tasks import http, object_storage, warehouse
+from tasks import http, object_storage, reading, warehouse
 from tasks.listing import Lists
 from tasks.sending import Courier, Pace
 
@@ -29,6 +29,9 @@ class Sender(AbstractContextManager, Protocol):
 @runtime_checkable
 class Reader(Sender, Protocol):
     """A sender whose destination can be read back."""
+
+    def readable(self, acknowledged: pl.DataFrame) -> pl.DataFrame:
+        """The part of what was acknowledged that it can be asked about."""
 
     def held(self, acknowledged: pl.DataFrame) -> pl.DataFrame:
         """What the destination holds now of the computations that were acknowledged.
@@ -54,7 +57,8 @@ def sender(
 ) -> Sender:
     """The sender of a destination; nothing is opened before it is entered."""
     if node.kind in HTTP:
-        return http.Sender(HTTP[node.kind], settings, origin, pace, node.bounds, node.kind, lists)
+        kind = reading.Sender if HTTP[node.kind].ABOUT.readable else http.Sender
+        return kind(HTTP[node.kind], settings, origin, pace, node.bounds, node.kind, lists)
     if node.kind in FILES:
         return object_storage.Sender(settings, origin, pace, base, node.bounds)
     return warehouse.Sender(settings, origin, pace, base, node.bounds)

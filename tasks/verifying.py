@@ -22,21 +22,27 @@ from tasks.senders import Reader
 from tasks.turns import turn
 
 LEFT = (*sync.PARKED, *sync.WAITING, sync.REFUSED)
-COUNTS = ("acknowledged", "missing", "different", "extra")
+DIFFERENT = ("missing", "different", "extra")
+COUNTS = ("acknowledged", *DIFFERENT, "unread")
 
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """One computation of a destination beside the ledger: what is acknowledged, and where it differs."""
+    """One computation of a destination beside the ledger: what is acknowledged, and where it differs.
+
+    `unread` are acknowledged rows of which the destination cannot be asked.
+    """
 
     computation: sync.Computation
     held: pl.DataFrame
     drift: sync.Drift
+    unread: int
 
     @property
     def row(self) -> dict[str, Any]:
         """Counts, and the computation's name."""
-        return {**self.computation._asdict(), "acknowledged": self.held.height, **self.drift.counts}
+        counts = {**self.drift.counts, "unread": self.unread}
+        return {**self.computation._asdict(), "acknowledged": self.held.height, **counts}
 
     @property
     def keys(self) -> pl.DataFrame:
@@ -60,10 +66,11 @@ def verify(
     Returns
     -------
     `destination`, `kind`, `run_id`; `computations`, for each its kind, key and form with how many rows are
-    `acknowledged`, `missing` there, `different` and `extra`; the same counts in all; `status`: 'equal', 'differs' (dry
-    run), 'repaired', or why it is not: 'partial', 'held', 'paused'; the account of the repair where there was one.
-    A computation of which nothing is acknowledged is not read; where that is all of them, and records wait, the status
-    is 'unread'.
+    `acknowledged`, `missing` there, `different`, `extra` and `unread`, of which it cannot be asked; the same counts in
+    all; `status`: 'equal', 'differs' (dry run), 'repaired', or why it is not: 'partial', 'held', 'paused'; the account
+    of the repair where there was one.
+    A computation of which nothing is acknowledged is not read; where that is all of them, and records wait, or where
+    the destination cannot be asked of any, the status is 'unread'.
 
     Raises
     ------
@@ -113,8 +120,9 @@ def _compared(books: Books, reader: Reader) -> Iterator[Compared]:
             if held.is_empty():
                 continue
             named = {name: pl.lit(each) for name, each in computation._asdict().items()}
-            found = reader.held(held.with_columns(**named).select(list(sync.STATE)))
-            yield Compared(computation, held, sync.drift(held, found))
+            asked = reader.readable(held.with_columns(**named).select(list(sync.STATE)))
+            drift = sync.drift(asked, reader.held(asked)) if asked.height else sync.NO_DRIFT
+            yield Compared(computation, held, drift, held.height - asked.height)
 
 
 def _reader(space: OpenSpace, node: Destination, sender: object) -> Reader:
@@ -129,7 +137,9 @@ def _found(rows: list[dict[str, Any]], waiting: int) -> dict[str, Any]:
     counts = {name: sum(each[name] for each in rows) for name in COUNTS}
     if not rows and waiting:
         return {"status": "unread", **counts, "reason": f"nothing is acknowledged, and {waiting:,} records wait"}
-    differs = any(counts[name] for name in COUNTS[1:])
+    if counts["acknowledged"] and counts["unread"] == counts["acknowledged"]:
+        return {"status": "unread", **counts, "reason": "nothing of what is acknowledged can be read back"}
+    differs = any(counts[name] for name in DIFFERENT)
     return {"status": "differs" if differs else "equal", **counts}
 
 

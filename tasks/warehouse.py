@@ -73,6 +73,10 @@ class Sender:
             positions = list(range(start, min(start + self.size, records.height)))
             yield positions, self.courier.settle(positions)
 
+    def readable(self, acknowledged: pl.DataFrame) -> pl.DataFrame:
+        """All of it."""
+        return acknowledged
+
     def held(self, acknowledged: pl.DataFrame) -> pl.DataFrame:
         """What the tables hold of the computations that were acknowledged.
 

@@ -12,13 +12,17 @@ from typing import Any
 from urllib.parse import quote
 
 from demo.vendors.server import Call, Refusal, Reply, Vendor, only
+from populace.destinations.bodies import is_there
 from populace.destinations.protocol import (
+    LIST,
     About,
     Answer,
     Exchange,
+    Found,
     Limits,
     Listing,
     Origin,
+    Reading,
     Record,
     Request,
     Response,
@@ -70,9 +74,22 @@ class Rolodex(Vendor):
     def _post_lookups(self, call: Call) -> Reply:
         return Reply(200, {each: self.numbers[each] for each in call.json() if each in self.numbers})
 
+    def _post_cards(self, call: Call) -> Reply:
+        asked = call.json()
+        self.check(asked, call.body)
+        return Reply(200, {each: self.cards[each] for each in asked if each in self.cards})
+
     def _get_lists(self, call: Call) -> Reply:
+        if len(call.steps) == 3:
+            return self._page(call)
         numbers = [number for number, name in self.names_of_lists.items() if name == call.query["name"]]
         return Reply(200, {"list": numbers[0] if numbers else None})
+
+    def _page(self, call: Call) -> Reply:
+        """Names on a list, two at a time."""
+        at = int(call.query["from"])
+        names = sorted(name for name, each in self.numbers.items() if each in self.members.get(call.steps[1], set()))
+        return Reply(200, {"names": names[at : at + 2], "next": at + 2 if at + 2 < len(names) else None})
 
     def _post_lists(self, call: Call) -> Reply:
         body = call.json()
@@ -134,6 +151,7 @@ ABOUT = About(
         Setting("pause", ""),
     ),
     identifies=("user_id",),
+    readable={"property": ("user_id",), "list": ("user_id",)},
 )
 LIST_STAGE = 1  # people before the lists they join
 MOST_POLLS = 10
@@ -161,7 +179,7 @@ def _update(at: int, record: Record, origin: Origin) -> Update:
     person, key, value = record["id_value"], record["key"], json.loads(record["value"] or "null")
     if len(person) > LONGEST_NAME:
         return Update((at,), _json(person), problem="the name is too long")
-    if record["form"] == "list":
+    if record["form"] == LIST:
         action = "add" if value else "remove"
         return Update((at,), _json(person), f"lists/{origin.lists[key]}/{action}", LIST_STAGE)
     if record["form"] == "event":
@@ -240,6 +258,36 @@ def _finished(polled: Response, done: dict[str, Any], count: int) -> Answer:
 def _counted(updates: Sequence[Update], settings: Settings) -> Exchange:
     body = b"[" + b",".join(each.body for each in updates) + b"]"
     return by_status((yield _request("POST", "events", body, settings)).status)
+
+
+def held(key: str, form: str, people: Sequence[tuple[str, str]], origin: Origin, settings: Settings) -> Reading:
+    return (yield from _members(origin.lists[key], settings) if form == LIST else _cards(key, people, settings))
+
+
+def _members(number: str, settings: Settings) -> Reading:
+    found: Found = []
+    at: Any = 0
+    while at is not None:
+        page = yield _request("GET", f"lists/{number}/members?from={at}", b"", settings)
+        there = _object(page) or {}
+        if page.status != 200 or "names" not in there:
+            return _unexpected(page)
+        found += [("user_id", each, True) for each in there["names"]]
+        at = there.get("next")
+    return found
+
+
+def _cards(key: str, people: Sequence[tuple[str, str]], settings: Settings) -> Reading:
+    found: Found = []
+    for start in range(0, len(people), 3):
+        asked = _json([each for _, each in people[start : start + 3]])
+        answer = yield _request("POST", "cards", asked, settings, asks=True)
+        cards = _object(answer)
+        if answer.status != 200 or cards is None:
+            return _unexpected(answer)
+        there = {each: card.get(key) for each, card in cards.items() if isinstance(card, dict)}
+        found += [("user_id", each, value) for each, value in there.items() if is_there(value)]
+    return found
 
 
 def _request(

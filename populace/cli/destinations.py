@@ -74,7 +74,9 @@ def _verdict(found: dict[str, Any]) -> str:
     if found["status"] == "equal" and not found["computations"]:
         return "nothing is acknowledged, so there was nothing to compare"
     if found["status"] == "equal":
-        return f"all {found['acknowledged']:,} acknowledged values and memberships are there, and nothing else"
+        read = found["acknowledged"] - found["unread"]
+        unread = f"; {found['unread']:,} others cannot be read back" if found["unread"] else ""
+        return f"all {read:,} acknowledged values and memberships that were read back are there{unread}"
     counted = f"{differing:,} differ from the ledger ({found['acknowledged']:,} acknowledged)"
     meant = {"differs": "; without --dry-run they are repaired", "repaired": "; all are repaired"}
     return counted + meant.get(found["status"], f"; not all are repaired: {found['status']}")

@@ -19,6 +19,11 @@ def value(record: Record) -> Any:
     return None if record["value"] is None else json.loads(record["value"])
 
 
+def is_there(found: Any) -> bool:
+    """Whether a value that was read back is one: nobody has null, and a former member false; 0 is a value."""
+    return found is not None and found is not False
+
+
 def encoded(body: Any) -> bytes:
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from populace.destinations import calls
-from populace.destinations.bodies import TYPE, code, document, encoded, listed, unexpected, value
+from populace.destinations.bodies import TYPE, code, document, encoded, is_there, listed, unexpected, value
 from populace.destinations.protocol import (
     EVENT,
     PROPERTY,
@@ -142,7 +142,7 @@ def held(key: str, form: str, people: Sequence[tuple[str, str]], origin: Origin,
             return unexpected(response)
         for each in listed(body["users"]):
             there = each.get("custom_attributes", {}).get(key)
-            found += [("user_id", each["external_id"], there)] if there not in (None, False) else []
+            found += [("user_id", each["external_id"], there)] if is_there(there) else []
     return found
 
 

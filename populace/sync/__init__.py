@@ -22,7 +22,7 @@ that is too much to be meant, `settling` what became of it, `drift` how a destin
 from populace.sync.brake import Removal, removal
 from populace.sync.desired import NOTHING, Desired, Wanted, asked, canonical
 from populace.sync.difference import Changes, changes, recorded, without_parked
-from populace.sync.drift import Drift, drift, mended
+from populace.sync.drift import NO_DRIFT, Drift, drift, mended
 from populace.sync.funnel import funnel
 from populace.sync.people import identified, known
 from populace.sync.settling import acknowledge, counted, forget, park, queue, seen, summary, under_way
@@ -49,9 +49,49 @@ from populace.sync.states import (
 from populace.sync.totals import Totals
 
 __all__ = [
-    "ADVANCING", "COMPUTATION", "HELD", "IDENTIFIER", "KEY", "LETTERS", "NOTHING", "NO_IDENTIFIER", "OUTCOMES",
-    "PARKED", "QUEUE", "RECORDS", "REFUSED", "SETTLED", "STATE", "UNCHANGED", "WAITING", "WANTED", "Changes",
-    "Computation", "Desired", "Drift", "Removal", "Totals", "Wanted", "acknowledge", "asked", "canonical", "changes",
-    "counted", "drift", "forget", "funnel", "identified", "known", "mended", "park", "queue", "recorded", "removal",
-    "seen", "summary", "under_way", "without_parked",
+    "ADVANCING",
+    "COMPUTATION",
+    "HELD",
+    "IDENTIFIER",
+    "KEY",
+    "LETTERS",
+    "NOTHING",
+    "NO_DRIFT",
+    "NO_IDENTIFIER",
+    "OUTCOMES",
+    "PARKED",
+    "QUEUE",
+    "RECORDS",
+    "REFUSED",
+    "SETTLED",
+    "STATE",
+    "UNCHANGED",
+    "WAITING",
+    "WANTED",
+    "Changes",
+    "Computation",
+    "Desired",
+    "Drift",
+    "Removal",
+    "Totals",
+    "Wanted",
+    "acknowledge",
+    "asked",
+    "canonical",
+    "changes",
+    "counted",
+    "drift",
+    "forget",
+    "funnel",
+    "identified",
+    "known",
+    "mended",
+    "park",
+    "queue",
+    "recorded",
+    "removal",
+    "seen",
+    "summary",
+    "under_way",
+    "without_parked",
 ]  # fmt: skip

@@ -36,6 +36,10 @@ class Drift:
         return pl.concat([each.select(IDENTIFIER) for each in (self.missing, self.different, self.extra)])
 
 
+_NOBODY = pl.DataFrame(schema=dict.fromkeys((*IDENTIFIER, "value"), pl.String))
+NO_DRIFT = Drift(_NOBODY, _NOBODY, _NOBODY)
+
+
 def drift(held: pl.DataFrame, found: pl.DataFrame) -> Drift:
     """Compare the ledger of a computation with what was read back from the destination.
 

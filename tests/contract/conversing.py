@@ -1,7 +1,7 @@
 """Adapters under test, the settings in their fixture folder, and conversations without a wire."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -47,12 +47,16 @@ def conversation(
     kind: str, batch: Sequence[Update], responses: Iterator[Response], changed: Mapping[str, str] = {}
 ) -> tuple[list[Request], Answer]:
     """The requests of a conversation, and what it came to."""
-    exchange = ADAPTERS[kind].exchange(batch, {**settings(kind), **changed}, AT)
+    return led(ADAPTERS[kind].exchange(batch, {**settings(kind), **changed}, AT), responses)
+
+
+def led(conversing: Generator[Request, Response, Any], responses: Iterator[Response]) -> tuple[list[Request], Any]:
+    """The requests of any conversation, and what it came to."""
     requests: list[Request] = []
     try:
-        requests.append(next(exchange))
+        requests.append(next(conversing))
         while len(requests) < MOST_REQUESTS:
-            requests.append(exchange.send(next(responses)))
+            requests.append(conversing.send(next(responses)))
     except StopIteration as end:
         return requests, end.value
     raise AssertionError("the conversation does not end")

@@ -8,9 +8,9 @@ from typing import Any, get_args
 import pytest
 
 from populace import destinations
-from populace.destinations.protocol import Outcome, Response
-from tests.contract.conversing import ADAPTERS, FIXTURES, batches, conversation, settings, updates, verdicts
-from tests.sent import record
+from populace.destinations.protocol import ListAdapter, Outcome, ReadableAdapter, Request, Response, Verdict
+from tests.contract.conversing import ADAPTERS, FIXTURES, batches, conversation, led, settings, updates, verdicts
+from tests.sent import ORIGIN, record
 
 VALUES = ['"gold"', '"ünï ☃ \\" \\\\ </script>"', "10", "10.5", "-3e20", '["a", 1]', '{"a": {"b": null}}', "true", None]
 NAMES = ["anneliese", "bo@x.org", "ünï ☃", "a/b?c=d&e#f", "x" * 200, "1234567"]
@@ -184,6 +184,61 @@ def test_halves_of_a_batch_say_together_what_the_whole_says(kind: str):
             requests, answer = conversation(kind, part, always(200, b"{}"))
             verdicts(answer, part)
             assert requests
+
+
+# --- lists, and reading back ------------------------------------------------------------------------------
+
+with_lists = pytest.mark.parametrize(
+    "kind", sorted(each for each in ADAPTERS if isinstance(ADAPTERS[each], ListAdapter))
+)
+READABLE = [(kind, form) for kind in sorted(ADAPTERS) for form in ADAPTERS[kind].ABOUT.readable]
+readable = pytest.mark.parametrize(("kind", "form"), READABLE)
+
+
+def ask(kind: str, form: str, responses: Iterator[Response]) -> tuple[list[Request], Any]:
+    adapter = ADAPTERS[kind]
+    assert isinstance(adapter, ReadableAdapter)
+    people = [(id_type, name) for id_type in adapter.ABOUT.readable[form] for name in NAMES]
+    return led(adapter.held("buyers", form, people, ORIGIN, settings(kind)), responses)
+
+
+@pytest.mark.parametrize("kind", sorted(ADAPTERS))
+def test_what_can_be_read_or_listed_is_among_the_forms(kind: str):
+    about = ADAPTERS[kind].ABOUT
+    assert set(about.readable) <= set(about.forms)
+    assert bool(about.readable) == isinstance(ADAPTERS[kind], ReadableAdapter)
+    assert all(set(types) <= set(about.identifies) for types in about.readable.values())
+    assert not isinstance(ADAPTERS[kind], ListAdapter) or "list" in about.forms
+
+
+@with_lists
+@pytest.mark.parametrize("status", STATUSES)
+def test_looking_for_a_list_ends_with_its_name_or_a_reason(kind: str, status: int):
+    adapter = ADAPTERS[kind]
+    assert isinstance(adapter, ListAdapter)
+    for body in BODIES:
+        _, found = led(adapter.listing("buyers", "Ünï buyers ☃", settings(kind)), always(status, body))
+        assert isinstance(found, str) and found if not isinstance(found, Verdict) else found.reason
+        assert isinstance(found, Verdict) or 200 <= status < 300
+        assert not [secret for secret in secrets(kind) if secret in str(found)]
+
+
+@readable
+@pytest.mark.parametrize("status", STATUSES)
+def test_reading_back_ends_with_what_is_there_or_a_reason(kind: str, form: str, status: int):
+    for body in BODIES:
+        requests, found = ask(kind, form, always(status, body))
+        assert all(each.is_question for each in requests)
+        assert isinstance(found, list) or found.reason
+        assert isinstance(found, Verdict) or 200 <= status < 300
+        assert not [secret for secret in secrets(kind) if secret in str(found)]
+
+
+@readable
+def test_an_answer_that_cannot_be_read_is_not_an_empty_list(kind: str, form: str):
+    for body in (b"<html>no</html>", b"7", b"[1, 2"):
+        _, found = ask(kind, form, always(200, body))
+        assert isinstance(found, Verdict)
 
 
 # --- settings -----------------------------------------------------------------------------------------
