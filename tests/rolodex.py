@@ -6,6 +6,7 @@ People are written one at a time (PUT /people/{id}, in lanes), lists by the numb
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -46,9 +47,24 @@ class Rolodex(Vendor):
     most_items: int = 3
     cards: dict[str, dict[str, Any]] = field(default_factory=dict)
     numbers: dict[str, int] = field(default_factory=dict)
-    members: dict[str, set[int]] = field(default_factory=dict)
+    on_lists: dict[str, set[int]] = field(default_factory=dict)
     names_of_lists: dict[str, str] = field(default_factory=dict)  # by number
     tally: dict[str, int] = field(default_factory=dict)  # how often each event was counted
+
+    @property
+    def settings(self) -> dict[str, str]:
+        return {"url": self.url, "key": self.key}
+
+    def meet(self, people: Iterable[str]) -> None:
+        for each in people:
+            self.numbers.setdefault(each, len(self.numbers) + 1)
+
+    def properties(self, key: str) -> dict[str, Any]:
+        return {person: card[key] for person, card in self.cards.items() if card.get(key) is not None}
+
+    def happened(self, key: str) -> Counter[tuple[str, bool]]:
+        told = {tuple(name.split(" ")): count for name, count in self.tally.items()}
+        return Counter({(person, event == "entered"): count for (person, event), count in told.items()})
 
     def is_allowed(self, call: Call) -> bool:
         return call.headers.get("authorization") == f"Bearer {self.key}"
@@ -88,7 +104,7 @@ class Rolodex(Vendor):
     def _page(self, call: Call) -> Reply:
         """Names on a list, two at a time."""
         at = int(call.query["from"])
-        names = sorted(name for name, each in self.numbers.items() if each in self.members.get(call.steps[1], set()))
+        names = sorted(name for name, each in self.numbers.items() if each in self.on_lists.get(call.steps[1], set()))
         return Reply(200, {"names": names[at : at + 2], "next": at + 2 if at + 2 < len(names) else None})
 
     def _post_lists(self, call: Call) -> Reply:
@@ -103,13 +119,15 @@ class Rolodex(Vendor):
             raise Refusal(404, {"code": "no_such_list"})
         only(body, "numbers")
         self.check(body["numbers"], call.body)
-        held = self.members.setdefault(name, set())
+        held = self.on_lists.setdefault(name, set())
         held.update(body["numbers"]) if action == "add" else held.difference_update(body["numbers"])
         return Reply(200, {"changed": len(body["numbers"])})
 
     def _post_events(self, call: Call) -> Reply:
         events = call.json()
         self.check(events, call.body)
+        if any(each["id"] in self.unwanted for each in events):
+            raise Refusal(422, {"code": "unwanted_person"})
         for each in events:
             only(each, "id", "event", "key")
             name = f"{each['id']} {each['event']}"
@@ -133,10 +151,10 @@ class Rolodex(Vendor):
         self.numbers.setdefault(person, len(self.numbers) + 1)
         self.cards.setdefault(person, {}).update(card)
 
-    def names(self, listed: str) -> set[str]:
+    def members(self, listed: str) -> set[str]:
         """The people on a list."""
         lists = [number for number, name in self.names_of_lists.items() if name == listed]
-        members = self.members.get(lists[0], set()) if lists else set()
+        members = self.on_lists.get(lists[0], set()) if lists else set()
         return {name for name, number in self.numbers.items() if number in members}
 
 
@@ -229,7 +247,9 @@ def _listed(updates: Sequence[Update], settings: Settings) -> Exchange:
     verdict = by_status(written.status)
     if verdict.outcome != "delivered":
         return verdict
-    return [verdict if each in numbers else Verdict("noop", "not known there") for each in people]
+    is_added = updates[0].group.endswith("/add")
+    nobody = Verdict("invalid" if is_added else "noop", "not known there")
+    return [verdict if each in numbers else nobody for each in people]
 
 
 def _imported(updates: Sequence[Update], settings: Settings) -> Exchange:

@@ -1,5 +1,6 @@
 """Segment's HTTP API as its documentation has it: 200 for nearly everything, also for what is dropped."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -49,6 +50,17 @@ class Segment(Vendor):
             self.traits.setdefault(_person(call), {}).update(call["traits"])
         else:
             self.events.append(call)
+
+    @property
+    def settings(self) -> dict[str, str]:
+        return {"endpoint": f"{self.url}/v1", "write_key": self.key}
+
+    def properties(self, key: str) -> dict[str, Any]:
+        return {person: held[key] for person, held in self.traits.items() if held.get(key) is not None}
+
+    def happened(self, key: str) -> Counter[tuple[str, bool]]:
+        told = [each for each in self.events if each["properties"].get("audience_key") == key]
+        return Counter((_person(each), each["properties"][key]) for each in told)
 
     def values(self, key: str) -> dict[str, Any]:
         """Each person's value of a trait, where it is neither null nor false."""

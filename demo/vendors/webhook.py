@@ -7,6 +7,7 @@ the last value of every key of every person, and every event.
 import hashlib
 import hmac
 import time
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -21,12 +22,11 @@ TRACK = {"type", "userId", "anonymousId", "messageId", "timestamp", "event", "pr
 
 @dataclass
 class Receiver(Vendor):
-    """What the other side knows. `poison` are user ids it finds invalid; `partial` names them in a 207."""
+    """What the other side knows. `partial` names those it does not want in a 207."""
 
     secret: str = SECRET
     held: dict[str, dict[str, Any]] = field(default_factory=dict)
     events: list[dict[str, Any]] = field(default_factory=list)
-    poison: set[str] = field(default_factory=set)
     partial: bool = False
     named: int = 422  # with what status a 207 names them
     requests: list[list[str]] = field(default_factory=list)  # the message ids of each, in the order they came
@@ -63,13 +63,24 @@ class Receiver(Vendor):
         personas = call["context"]["personas"]
         fields = {"identify": IDENTIFY, "track": TRACK}[call["type"]]
         is_known = set(call) <= fields and personas["computation_class"] in {"trait", "audience"}
-        return not is_known or call["userId"] in self.poison
+        return not is_known or call["userId"] in self.unwanted
 
     def keep(self, call: dict[str, Any]) -> None:
         if call["type"] == "track":
             self.events.append(call)
         else:
             self.held.setdefault(call["userId"], {}).update(call["traits"])
+
+    @property
+    def settings(self) -> dict[str, str]:
+        return {"url": f"{self.url}/in", "secret": self.secret}
+
+    def properties(self, key: str) -> dict[str, Any]:
+        return {person: held[key] for person, held in self.held.items() if held.get(key) is not None}
+
+    def happened(self, key: str) -> Counter[tuple[str, bool]]:
+        told = [each for each in self.events if each["properties"].get("audience_key") == key]
+        return Counter((each["userId"], each["properties"][key]) for each in told)
 
     def values(self, key: str) -> dict[str, Any]:
         """Each person's value of a key, where there is one: not null, and not the false of a former member."""

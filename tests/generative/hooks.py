@@ -53,7 +53,7 @@ class Hook(Receiver):
 
     def is_wrong(self, call: dict[str, Any]) -> bool:
         (_, (_, value)), _ = meant(call)
-        return value in self.poison
+        return value in self.unwanted
 
     def keep(self, call: dict[str, Any]) -> None:
         told, value = meant(call)
@@ -61,7 +61,7 @@ class Hook(Receiver):
 
     def begin(self) -> None:
         """As if nobody had ever told it anything."""
-        for each in (self.held, self.seen, self.script, self.poison, self.requests, self.calls, self.heard):
+        for each in (self.held, self.seen, self.script, self.unwanted, self.requests, self.calls, self.heard):
             each.clear()
         self.most_under_way = self.most_per_person = 0
 

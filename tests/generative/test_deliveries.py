@@ -160,7 +160,7 @@ class Story:
         script = chance.choices(STORMS, k=chance.randrange(8)) if is_stormy else []
         self.receiver.script = script + [500] * 1_000 if step == "storm" and chance.random() < 0.3 else script
         self.receiver.partial = chance.random() < 0.5
-        self.receiver.poison = {value for _, value in self.ids if chance.random() < 0.1}
+        self.receiver.unwanted = {value for _, value in self.ids if chance.random() < 0.1}
 
     def publish(self) -> None:
         """Another run, in which some values are others."""
@@ -199,7 +199,7 @@ class Story:
 
     def peace(self) -> None:
         """One quiet sync, and the destination holds what is desired; then nothing is left to do."""
-        self.receiver.script, self.receiver.poison = [], set()
+        self.receiver.script, self.receiver.unwanted = [], set()
         self.ledger().resume()
         desired, _ = self.desired()
         self.sync()

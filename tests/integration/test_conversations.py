@@ -59,12 +59,12 @@ def test_a_list_is_made_once_under_its_name_and_found_again(vendor: Rolodex):
         with opened(rolodex, settings(vendor), lists=lists) as sender:
             assert outcomes(send(sender, [listed(person), listed(person, key="fans")])) == {"delivered": 2}
     assert kept == {"buyers": "l1", "fans": "l2"}
-    assert vendor.names("buyers") == set(PEOPLE[:3])
+    assert vendor.members("buyers") == set(PEOPLE[:3])
     made = [call for call in vendor.calls if call.path == "/lists" and call.method == "POST"]
     assert len(made) == 2
     # Nobody remembers what it is called, and it is found.
     assert to(vendor, [listed(PEOPLE[0], "false")]) == {"delivered": 1}
-    assert vendor.names("buyers") == set(PEOPLE[1:3])
+    assert vendor.members("buyers") == set(PEOPLE[1:3])
     assert len(vendor.names_of_lists) == 2
 
 
@@ -151,13 +151,13 @@ def test_a_fault_of_an_adapter_ends_the_delivery_in_every_lane(vendor: Rolodex):
 
 
 def test_people_are_there_before_they_join_a_list_and_a_list_is_written_by_one(vendor: Rolodex):
-    vendor.members, vendor.numbers = {"l1": {901, 902}}, {"old1": 901, "old2": 902}
+    vendor.on_lists, vendor.numbers = {"l1": {901, 902}}, {"old1": 901, "old2": 902}
     vendor.names_of_lists = {"l1": "buyers"}
     vendor.latency = 0.002
     records = [listed("old1", "false"), listed("old2", "false")]
     records += [each for person in PEOPLE for each in (listed(person), record(person))]
     assert to(vendor, records) == {"delivered": 82}
-    assert vendor.names("buyers") == set(PEOPLE)
+    assert vendor.members("buyers") == set(PEOPLE)
     assert vendor.most_per_list == 1
     paths = [each.path for each in vendor.calls if each.method != "GET"]
     assert paths.index("/lists/l1/add") > max(at for at, each in enumerate(paths) if "people" in each)
@@ -167,8 +167,9 @@ def test_people_are_there_before_they_join_a_list_and_a_list_is_written_by_one(v
 
 def test_somebody_whom_a_lookup_does_not_find_is_told_apart(vendor: Rolodex):
     vendor.numbers = {"u01": 7}
-    assert to(vendor, [listed("u01"), listed("nobody")]) == {"delivered": 1, "noop": 1}
-    assert vendor.names("buyers") == {"u01"}
+    assert to(vendor, [listed("u01"), listed("nobody")]) == {"delivered": 1, "invalid": 1}
+    assert to(vendor, [listed("nobody", "false")]) == {"noop": 1}
+    assert vendor.members("buyers") == {"u01"}
 
 
 # --- conversations ----------------------------------------------------------------------------------
@@ -317,7 +318,7 @@ def test_a_storm_ends_with_what_was_desired_and_no_event_counted_twice(vendor: R
         verdicts = send(sender, everybody)
         assert sender.courier.stopped is None
     assert all(vendor.cards[person] == {"plan": "gold"} for person in PEOPLE)
-    assert vendor.names("buyers") == set(PEOPLE)
+    assert vendor.members("buyers") == set(PEOPLE)
     assert set(vendor.tally.values()) == {1}
     assert vendor.most_per_person == vendor.most_per_list == 1
     uncounted = [each for each in verdicts if each.outcome != "delivered"]

@@ -150,9 +150,9 @@ def test_a_destination_that_is_not_there_is_wrong_usage(type_, command):
 def poisoned(receiver: Receiver, type_: Any) -> set[str]:
     """Sync while the receiver refuses two people for good."""
     assert type_("sync", "--destination", "webhook", "--json").code == 0
-    receiver.poison = set(sorted(receiver.held)[:2])
+    receiver.unwanted = set(sorted(receiver.held)[:2])
     assert type_("sync", "--destination", "webhook", "--resync", "--json").code == 0
-    return receiver.poison
+    return receiver.unwanted
 
 
 def test_letters_are_listed_written_and_sent_again(company, receiver, type_, tmp_path):
@@ -175,7 +175,7 @@ def test_letters_are_listed_written_and_sent_again(company, receiver, type_, tmp
     assert type_("letters", "--destination", "webhook", *chosen, "--output", str(file)).code == 0
     assert set(pl.read_parquet(file).get_column("id_value")) == {one}
 
-    receiver.poison = set()
+    receiver.unwanted = set()
     again = type_("letters", "--destination", "webhook", *chosen, "--replay", "--json")
     assert (again.code, again.err) == (0, "")
     assert of(again, "webhook")["delivered"] > 0

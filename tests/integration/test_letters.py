@@ -41,7 +41,7 @@ def space(tmp_path: Path, receiver: Receiver) -> OpenSpace:
     known = Identity((Identifier("user_id"), Identifier("email", "trim_lower")))
     opened = OpenSpace(replace(opened.definition, identity=known), opened.lake)
     publish(opened, 1, plans(), BUYERS)
-    receiver.poison = {"u02", "u07"}
+    receiver.unwanted = {"u02", "u07"}
     assert outcomes(send(opened)) == {"delivered": 11, "invalid": 3}
     return opened
 
@@ -136,7 +136,7 @@ def test_those_of_a_killed_sync_are_read_and_taken_out(space: OpenSpace):
 
 
 def test_what_is_taken_out_is_sent_with_the_next_sync(space: OpenSpace, receiver: Receiver):
-    receiver.poison = set()
+    receiver.unwanted = set()
     assert outcomes(send(space)) == {"unchanged": 11, "invalid": 3}
     assert letters.take_out(space, "hook", Asked(record=("user_id", "u02"))) == 2
     assert outcomes(send(space)) == {"unchanged": 11, "delivered": 2, "invalid": 1}
@@ -147,7 +147,7 @@ def test_what_is_taken_out_is_sent_with_the_next_sync(space: OpenSpace, receiver
 
 
 def test_a_newer_value_wins(space: OpenSpace, receiver: Receiver):
-    receiver.poison = set()
+    receiver.unwanted = set()
     letters.take_out(space, "hook", ALL)
     publish(space, 2, plans("silver"), {"buyers": USERS[:2]})
     send(space)
@@ -172,7 +172,7 @@ def test_nothing_is_taken_out_while_a_sync_is_under_way(space: OpenSpace):
 
 
 def test_a_paused_destination_waits_until_it_is_resumed(space: OpenSpace, receiver: Receiver):
-    receiver.poison = set()
+    receiver.unwanted = set()
     paused = pausing.pause(space, "hook", "a migration")
     assert (paused["reason"], paused["by"]) == ("a migration", "person")
     publish(space, 2, plans("silver"), BUYERS)

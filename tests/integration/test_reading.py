@@ -69,12 +69,12 @@ def test_what_people_changed_over_there_is_found_and_mended(space: OpenSpace, ve
     del vendor.cards["p2"]["plan"]
     vendor.cards["p3"]["order_count"] = 3.0  # the same number
     stranger = vendor.numbers.setdefault("stranger", 99)
-    vendor.members["l1"] ^= {vendor.numbers["p3"], stranger}
+    vendor.on_lists["l1"] ^= {vendor.numbers["p3"], stranger}
     found = verify(space, "crm", WAYS, dry_run=True)
     assert (found["status"], counts(found)) == ("differs", (19, 2, 1, 1, 3))
     found = verify(space, "crm", WAYS)
     assert (found["status"], found["sent"]) == ("repaired", 4)
-    assert vendor.names("buyers") == {"p1", "p2", "p3"}
+    assert vendor.members("buyers") == {"p1", "p2", "p3"}
     assert (vendor.cards["p1"]["plan"], vendor.cards["p2"]["plan"]) == ("gold", "free")
     assert verify(space, "crm", WAYS)["status"] == "equal"
 

@@ -173,20 +173,20 @@ def test_a_refusal_after_a_lost_answer_leaves_doubt(space: OpenSpace, receiver: 
 
 @pytest.mark.parametrize("partial", [False, True], ids=["found by halving", "named in a 207"])
 def test_poisonous_records_are_found_and_named(space: OpenSpace, receiver: Receiver, partial: bool):
-    receiver.poison, receiver.partial = {"u03", "u17"}, partial
+    receiver.unwanted, receiver.partial = {"u03", "u17"}, partial
     summary = sync(space, receiver)
     assert outcomes(summary) == {"delivered": 27, "invalid": 3}
     assert failure(summary) is None
-    assert set(receiver.values("plan")) == set(USERS[:20]) - receiver.poison
+    assert set(receiver.values("plan")) == set(USERS[:20]) - receiver.unwanted
     letters = ledger(space).letters()
     assert sorted(letters.select("id_value", "key").rows()) == [("u03", "buyers"), ("u03", "plan"), ("u17", "plan")]
     assert all("422" in reason or "400" in reason for reason in letters["reason"])
 
 
 def test_parked_record_goes_again_only_when_its_value_changes(space: OpenSpace, receiver: Receiver):
-    receiver.poison = {"u03"}
+    receiver.unwanted = {"u03"}
     sync(space, receiver)
-    receiver.poison, before = set(), len(receiver.requests)
+    receiver.unwanted, before = set(), len(receiver.requests)
     assert outcomes(sync(space, receiver)) == {"invalid": 2, "unchanged": 28}
     assert len(receiver.requests) == before
     publish(space, 2, plans(20, "silver"), {"buyers": USERS[:10]})
@@ -200,12 +200,12 @@ def test_when_most_is_invalid_the_destination_is_held_and_nobody_parked(tmp_path
     opened = open_space(tmp_path, Destination("hook", "webhook", settings), "plan")
     people = [f"u{each}" for each in range(5_000)]
     publish(opened, 1, {"profile_id": people, "plan": ["gold"] * 5_000})
-    receiver.poison = set(people)
+    receiver.unwanted = set(people)
     summary = sync(opened, receiver)
     assert summary["status"] == "held"
     assert outcomes(summary) == {"refused": 5_000}
     assert len(receiver.requests) < 250
-    receiver.poison = set()
+    receiver.unwanted = set()
     assert outcomes(sync(opened, receiver)) == {"delivered": 5_000}
 
 
@@ -214,7 +214,7 @@ def test_bad_ids_that_stand_together_do_not_hold_up_the_others(tmp_path: Path, r
     opened = open_space(tmp_path, Destination("hook", "webhook", settings), "plan")
     people = [f"u{each:04d}" for each in range(1_500)]
     publish(opened, 1, {"profile_id": people, "plan": ["gold"] * 1_500})
-    receiver.poison = set(people[:150])
+    receiver.unwanted = set(people[:150])
     assert outcomes(sync(opened, receiver)) == {"delivered": 1_350, "invalid": 150}
 
 
@@ -227,12 +227,12 @@ def test_a_call_over_32_kilobytes_is_counted_and_not_sent(space: OpenSpace, rece
 
 def test_a_record_that_fails_in_passing_holds_up_nobody_else(space: OpenSpace, receiver: Receiver):
     """Named in a 207 with 503, again and again: the others of its batch, and all other batches, are through."""
-    receiver.partial, receiver.poison, receiver.named = True, {"u03", "u12"}, 503
+    receiver.partial, receiver.unwanted, receiver.named = True, {"u03", "u12"}, 503
     summary = sync(space, receiver)
     # Both have a plan, and one of them is a buyer.
     assert outcomes(summary) == {"delivered": 27, "transient": 3}
     assert ledger(space).waiting()["attempts"].to_list() == [3, 3, 3]
-    receiver.poison = set()
+    receiver.unwanted = set()
     assert outcomes(sync(space, receiver)) == {"delivered": 3, "unchanged": 27}
     assert_equal(receiver)
 

@@ -112,7 +112,7 @@ def test_what_is_no_whole_answer_leaves_doubt(reply: bytes):
 
 
 def test_letters_keep_what_was_sent_and_answered_without_secrets(receiver: Receiver):
-    receiver.poison = {"bad"}
+    receiver.unwanted = {"bad"}
     with opened(webhook, settings(receiver)) as sender:
         verdicts = send(sender, [record("good"), record("bad"), record("fine")])
     assert outcomes(verdicts) == {"delivered": 2, "invalid": 1}
@@ -135,7 +135,7 @@ def test_secrets_that_are_echoed_are_masked(receiver: Receiver):
 
 def test_samples_show_one_exchange_of_each_kind_and_nobody_in_it(receiver: Receiver):
     receiver.script = [503, "reset", 429]
-    receiver.poison = {"Mallory"}
+    receiver.unwanted = {"Mallory"}
     told = [record("Mallory", "city", '"Springfield"'), record("ann@x.org", "phone", '"+18005550100"')]
     with opened(webhook, settings(receiver)) as sender:
         send(sender, told)

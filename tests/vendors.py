@@ -1,0 +1,54 @@
+"""The vendors on loopback by the kind of destination that is delivered to them, and spaces that deliver there."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from demo.vendors.segment import Segment
+from demo.vendors.server import Vendor
+from demo.vendors.webhook import Receiver
+from populace.definitions import Bounds, Delivery, Destination
+from populace.destinations.protocol import HttpAdapter
+from populace.space import OpenSpace
+from tests import deliveries
+from tests.contract.conversing import ADAPTERS
+from tests.rolodex import Rolodex
+
+VENDORS: dict[str, Callable[[], Vendor]] = {"rolodex": Rolodex, "segment": Segment, "webhook": Receiver}
+
+SPELLED = {"email": "p{}@example.org", "phone": "+1800555{:04}"}  # an identifier of a type, by a number
+FAST = Bounds(requests_per_second=1_000.0)
+
+
+def adapter(kind: str) -> HttpAdapter:
+    return ADAPTERS[kind]
+
+
+def people(kind: str, count: int) -> list[str]:
+    """Plain identifiers of the type that a vendor knows people by first."""
+    return [SPELLED.get(id_type(kind), "p{}").format(number) for number in range(count)]
+
+
+def id_type(kind: str) -> str:
+    return (adapter(kind).ABOUT.identifies or ("user_id",))[0]
+
+
+def delivering(folder: Path, kind: str, vendor: Vendor, form: str, **more: Any) -> OpenSpace:
+    """A space that delivers the audience `buyers`, and the trait `plan` where there is a form for it, to a vendor."""
+    changes = {"bounds": FAST, "brake": 1.0, **more}
+    node = replace(Destination("crm", kind, tuple(vendor.settings.items())), **changes)
+    space = deliveries.open_space(folder, node, *(["buyers"] if form in ("list", "event") else ["plan", "buyers"]))
+    ways = (Delivery("crm", form),)
+    told = {
+        name: tuple(replace(each, deliveries=ways) for each in getattr(space.definition, name))
+        for name in ("traits", "audiences")
+    }
+    return replace(space, definition=replace(space.definition, **told))
+
+
+def publish(space: OpenSpace, kind: str, number: int, plans: dict[str, Any], members: Iterable[str]) -> None:
+    """A run in which these people have these plans, and are buyers; a profile is called as its person."""
+    table = {"profile_id": list(plans), "plan": list(plans.values())}
+    named = {each: (id_type(kind), each) for each in {*plans, *members}}
+    deliveries.publish(space, number, table, {"buyers": sorted(members)}, named)
