@@ -1,10 +1,13 @@
-"""How long it takes to tell a destination of 100,000 changed people, encoding included.
+"""How long it takes to tell a destination of 100,000 changed people, encoding included; and whether its pace is kept.
 
     python -m benchmarks.sending [--kinds segment webhook] [--people 100000] [--traits 1 5] [--latency 5]
+    python -m benchmarks.sending --paced [--seconds 10]
 
-The vendor is the simulator of the tests in a process of its own: it reads every call, checks what it would check, and
-takes so many milliseconds to answer. What is measured is what a delivery does between reading the difference and
-writing down the outcomes: chunks of records, updates, batches, requests, verdicts.
+The vendor is the one of the demo and the tests in a process of its own: it reads every call, checks what it would
+check, and takes so many milliseconds to answer. What is measured is what a delivery does between reading the difference
+and writing down the outcomes: chunks of records, updates, batches, requests, verdicts. Pacing is off there: how fast a
+vendor may be told is another question, which `--paced` answers. It sends requests of one record each at the pace that
+the vendor documents, and the vendor says how many came in any one second, and how many on average.
 """
 
 import argparse
@@ -12,84 +15,126 @@ import json
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import polars as pl
 
-from populace.definitions import Destination
-from populace.destinations.protocol import Origin
-from tasks.senders import sender
+from demo.vendors import server as loopback
+from populace.definitions import Bounds
+from populace.destinations.protocol import LIST, ListAdapter, Origin
+from tasks import http
+from tasks.listing import Lists
 from tasks.sending import Pace
+from tests.vendors import VENDORS, adapter, id_type
 
 ROOT = Path(__file__).resolve().parent.parent
 CHUNK = 20_000  # as a delivery has it
 ORIGIN = Origin("bench", "vendor", "run-1", "2026-01-01T00:00:00Z")
-KINDS = ("segment", "webhook")
+KINDS = sorted(set(VENDORS) - {"rolodex"})
 
 
-def settings(kind: str, url: str) -> dict[str, str]:
-    """What reaches the simulator of this kind, at the batch size of its documentation."""
-    if kind == "segment":
-        return {"endpoint": f"{url}/v1", "write_key": "wk-0123456789"}
-    return {"url": f"{url}/in", "secret": "correct-horse"}
-
-
-def records(people: int, traits: int) -> pl.DataFrame:
-    """So many traits of each person have changed: one row for each of them."""
+def records(kind: str, people: int, traits: int) -> pl.DataFrame:
+    """So many traits of each person have changed, or memberships in lists: one row for each of them."""
     person = pl.select(person=pl.int_range(people))
     key = pl.select(trait=pl.int_range(traits))
     rows = person.join(key, how="cross").with_columns(text=pl.format("user-{}", "person"))
+    is_list = adapter(kind).ABOUT.forms[0] == LIST
+    spelled = {"email": "user-{}@example.org", "phone": "+1800{}"}.get(id_type(kind), "user-{}")
     return rows.select(
         action=pl.lit("set"),
         message_id=pl.format("{}-{}-0123456789abcdef", "text", "trait"),
-        kind=pl.lit("trait"),
+        kind=pl.lit("audience" if is_list else "trait"),
         key=pl.format("trait_{}", "trait"),
-        form=pl.lit("property"),
+        form=pl.lit(LIST if is_list else "property"),
         profile_id="text",
-        id_type=pl.lit("user_id"),
-        id_value="text",
-        value=pl.format('"value {}"', "person"),
+        id_type=pl.lit(id_type(kind)),
+        id_value=pl.format(spelled, pl.col("person") + 10**7),
+        value=pl.lit("true") if is_list else pl.format('"value {}"', "person"),
     )
 
 
+class Served:
+    """A vendor in another process."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdout is not None
+        self.process = process
+        self.settings: dict[str, str] = json.loads(process.stdout.readline())
+
+    def account(self) -> dict[str, float]:
+        """How it was treated; it ends with that."""
+        told, _ = self.process.communicate()
+        return json.loads(told)
+
+
 @contextmanager
-def vendor(kind: str, latency: float) -> Iterator[str]:
-    """The address of a simulator in another process, for as long as this lasts."""
+def vendor(kind: str, latency: float) -> Iterator[Served]:
+    """A vendor in another process, for as long as this lasts."""
     command = [sys.executable, "-m", "benchmarks.sending", "--serve", kind, "--latency", str(latency)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        yield process.stdout.readline().strip()
-        process.communicate()  # its standard input ends, and so does it
+        yield Served(process)
 
 
 def serve(kind: str, latency: float) -> None:
-    """Be the vendor until standard input ends."""
-    from demo.vendors.segment import Segment
-    from demo.vendors.server import serve
-    from demo.vendors.webhook import Receiver
-
-    with serve({"segment": Segment, "webhook": Receiver}[kind](latency=latency / 1000)) as found:
-        sys.stdout.write(found.url + "\n")
+    """Be the vendor until standard input ends, and say how it was treated."""
+    with loopback.serve(VENDORS[kind]()) as found:
+        found.latency = latency / 1000
+        sys.stdout.write(json.dumps(found.settings) + "\n")
         sys.stdout.flush()
         sys.stdin.read()
+        # Questions have paces of their own.
+        times = sorted(each.at for each in found.calls)
+        mean = (len(times) - 1) / max(times[-1] - times[0], 1e-9) if times else 0.0
+        sys.stdout.write(json.dumps({"requests": len(times), "mean": round(mean, 1), "fastest": found.fastest()}))
+
+
+def lists(kind: str, keys: set[str]) -> Lists:
+    """The ids of lists that people make by hand, where no API makes them."""
+    is_made = isinstance(adapter(kind), ListAdapter)
+    return Lists({} if is_made else {key: f"{number}" for number, key in enumerate(sorted(keys), 1)})
+
+
+def told(opened: http.Sender, changed: pl.DataFrame) -> dict[str, int]:
+    """Send, and count the outcomes."""
+    found = Counter[str]()
+    with opened:
+        for chunk in changed.iter_slices(CHUNK):
+            for _, verdicts in opened.send(chunk):
+                found.update(each.outcome for each in verdicts)
+    return dict(found)
 
 
 def measured(kind: str, people: int, traits: int, latency: float) -> dict[str, object]:
-    """Seconds, CPU seconds of this process, and what came of the records."""
-    changed = records(people, traits)
-    with vendor(kind, latency) as url:
-        node = Destination("vendor", kind, tuple(settings(kind, url).items()))
-        began, cpu, outcomes = time.perf_counter(), time.process_time(), dict[str, int]()
-        with sender(node, node.options, ORIGIN, Pace(), ROOT) as opened:
-            for chunk in changed.iter_slices(CHUNK):
-                for _, verdicts in opened.send(chunk):
-                    for each in verdicts:
-                        outcomes[each.outcome] = outcomes.get(each.outcome, 0) + 1
+    """Seconds, CPU seconds of this process, and what came of the records; as fast as can be."""
+    changed = records(kind, people, traits)
+    with vendor(kind, latency) as served:
+        given = lists(kind, set(changed.get_column("key")))
+        opened = http.Sender(adapter(kind), served.settings, ORIGIN, Pace(), kind=kind, lists=given)
+        opened.limits = replace(opened.limits, rates={})
+        began, cpu = time.perf_counter(), time.process_time()
+        outcomes = told(opened, changed)
         seconds, used = time.perf_counter() - began, time.process_time() - cpu
-    told = {"kind": kind, "people": people, "traits": traits, "seconds": round(seconds, 1), "cpu_s": round(used, 1)}
-    return {**told, "records_a_second": round(changed.height / seconds), **outcomes}
+        requests = served.account()["requests"]
+    about = {"kind": kind, "people": people, "traits": traits, "seconds": round(seconds, 1), "cpu_s": round(used, 1)}
+    return {**about, "requests": requests, "records_a_second": round(changed.height / seconds), **outcomes}
+
+
+def paced(kind: str, seconds: float, latency: float) -> dict[str, object]:
+    """How many requests came a second, on average and at most, beside how many the vendor documents."""
+    with vendor(kind, latency) as served:
+        opened = http.Sender(adapter(kind), served.settings, ORIGIN, Pace(), Bounds(records_per_request=1), kind)
+        rate = max(opened.limits.rates.values(), default=0.0)
+        changed = records(kind, max(int(rate * seconds), 2), 1) if rate else None
+        if changed is None:
+            return {"kind": kind, "documented": None}
+        opened.lists = lists(kind, set(changed.get_column("key")))
+        outcomes = told(opened, changed)
+        return {"kind": kind, "documented": rate, **served.account(), **outcomes}
 
 
 def main() -> None:
@@ -100,13 +145,16 @@ def main() -> None:
     parser.add_argument("--traits", type=int, nargs="+", default=[1, 5])
     parser.add_argument("--latency", type=float, default=5.0, help="milliseconds that an answer takes")
     parser.add_argument("--serve", choices=KINDS, help=argparse.SUPPRESS)
+    parser.add_argument("--paced", action="store_true", help="whether the pace that is documented is kept and used")
+    parser.add_argument("--seconds", type=float, default=10.0, help="how long to keep it")
     asked = parser.parse_args()
     if asked.serve:
         serve(asked.serve, asked.latency)
         return
     for kind in asked.kinds:
-        for traits in asked.traits:
-            sys.stdout.write(json.dumps(measured(kind, asked.people, traits, asked.latency)) + "\n")
+        of_people = [partial(measured, kind, asked.people, traits, asked.latency) for traits in asked.traits]
+        for each in [partial(paced, kind, asked.seconds, asked.latency)] if asked.paced else of_people:
+            sys.stdout.write(json.dumps(each()) + "\n")
             sys.stdout.flush()
 
 
