@@ -5,6 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from demo.vendors.appcues import Appcues
+from demo.vendors.customerio import CustomerIo
 from demo.vendors.segment import Segment
 from demo.vendors.server import Vendor
 from demo.vendors.webhook import Receiver
@@ -15,7 +17,13 @@ from tests import deliveries
 from tests.contract.conversing import ADAPTERS
 from tests.rolodex import Rolodex
 
-VENDORS: dict[str, Callable[[], Vendor]] = {"rolodex": Rolodex, "segment": Segment, "webhook": Receiver}
+VENDORS: dict[str, Callable[[], Vendor]] = {
+    "rolodex": Rolodex,
+    "appcues": Appcues,
+    "customerio": CustomerIo,
+    "segment": Segment,
+    "webhook": Receiver,
+}
 
 SPELLED = {"email": "p{}@example.org", "phone": "+1800555{:04}"}  # an identifier of a type, by a number
 FAST = Bounds(requests_per_second=1_000.0)
