@@ -231,7 +231,8 @@ def test_reading_back_ends_with_what_is_there_or_a_reason(kind: str, form: str, 
         requests, found = ask(kind, form, always(status, body))
         assert all(each.is_question for each in requests)
         assert isinstance(found, list) or found.reason
-        assert isinstance(found, Verdict) or 200 <= status < 300
+        is_nobody = status == 404 and form == "property"  # where a person has an address
+        assert isinstance(found, Verdict) or 200 <= status < 300 or (is_nobody and found == [])
         assert not [secret for secret in secrets(kind) if secret in str(found)]
 
 
