@@ -25,6 +25,7 @@ from tests.deliveries import outcomes as counted
 from tests.deliveries import send as deliver
 from tests.sent import ORIGIN, opened, outcomes, record, send
 
+PLAIN = {"content-type": "text/plain; charset=utf-8"}
 PEOPLE = [f"u{each:02d}" for each in range(12)]
 
 
@@ -268,8 +269,8 @@ def test_a_list_that_was_cut_is_never_taken_for_the_whole(vendor: Iterable, monk
     ("settings", "answer", "expected"),
     [
         ({}, None, "refused"),  # nobody said by what people are known
-        ({"read_by": "email"}, Response(200, {}, b"a@b.co\nzz@placeholder.email\n"), "refused"),
-        ({"read_by": "email"}, Response(200, {}, b"<html></html>"), "unknown"),
+        ({"read_by": "email"}, Response(200, PLAIN, b"a@b.co\nzz@placeholder.email\n"), "refused"),
+        ({"read_by": "email"}, Response(200, {"content-type": "text/html"}, b"<html></html>"), "unknown"),
         ({"read_by": "email"}, Response(503, {}, b"Request timeout"), "transient"),
     ],
 )
