@@ -104,7 +104,8 @@ class Redaction:
                 found[leaf.casefold()] = VALUE
         for record in self.records:
             found[record["id_value"].casefold()] = f"<{record['id_type']}>"
-            found[record["profile_id"].casefold()] = "<profile_id>"
+            # Whoever is there without our knowing has no profile, and is taken away all the same.
+            found[(record["profile_id"] or "").casefold()] = "<profile_id>"
         return {text: placeholder for text, placeholder in found.items() if text}
 
     @cached_property

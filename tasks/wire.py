@@ -1,8 +1,9 @@
 """One HTTP request and its answer; what goes wrong on the way becomes a verdict.
 
-Redirects are not followed, replies are read up to a limit, and an address on the link (169.254.0.0/16, fe80::/10:
-where clouds answer questions about the machine itself) is never talked to; private ones only where that is allowed. It
-is the address that was connected to which is judged, so that a name cannot be resolved to another one afterwards.
+Redirects are not followed, replies are read as far as their request says, and an address on the link (169.254.0.0/16,
+fe80::/10: where clouds answer questions about the machine itself) is never talked to; private ones only where that is
+allowed. It is the address that was connected to which is judged, so that a name cannot be resolved to another one
+afterwards.
 """
 
 import ipaddress
@@ -19,7 +20,6 @@ import httpx
 
 from populace.destinations.protocol import Request, Response, Verdict
 
-LONGEST_REPLY = 1_000_000  # bytes; what comes after is not read
 SLOWEST_REPLY = 10  # timeouts; a reply that drips for longer is none
 
 # Raised before the request was on its way: the destination has certainly not seen it.
@@ -56,7 +56,9 @@ class Wire:
                 content=request.body,
                 extensions={"trace": self._judge},
             ) as reply:
-                return Response(reply.status_code, reply.headers, self._read(reply))
+                body = self._read(reply, request.reply_bytes)
+                is_cut = len(body) > request.reply_bytes
+                return Response(reply.status_code, reply.headers, body[: request.reply_bytes], is_cut)
         except WRONG_ADDRESS:
             return Verdict("refused", "the address cannot be used; it must start with https:// or http://")
         except _OutOfBoundsError as error:
@@ -73,18 +75,18 @@ class Wire:
             if reason := out_of_bounds(host, allow_private=self.allow_private):
                 raise _OutOfBoundsError(reason)
 
-    def _read(self, reply: httpx.Response) -> bytes:
-        """The start of a reply; a destination can make us neither hold more than that nor wait for ever."""
+    def _read(self, reply: httpx.Response, most: int) -> bytes:
+        """A reply, or a start of it longer than `most`: no destination can make us hold all of it, or wait for ever."""
         end = time.monotonic() + SLOWEST_REPLY * self.timeout
-        body = b""
+        body = bytearray()
         for chunk in reply.iter_bytes():
             body += chunk
-            if len(body) >= LONGEST_REPLY:
+            if len(body) > most:
                 break
             if time.monotonic() > end:
                 message = "the reply takes too long"
                 raise httpx.ReadTimeout(message)
-        return body[:LONGEST_REPLY]
+        return bytes(body)
 
 
 def out_of_bounds(host: str, *, allow_private: bool) -> str:

@@ -7,6 +7,7 @@ account they reach. Nothing here needs more than the standard library.
 from populace.destinations import (
     appcues,
     customerio,
+    iterable,
     object_storage,
     segment,
     slack,
@@ -18,6 +19,7 @@ from populace.destinations.protocol import Adapter, HttpAdapter
 HTTP: dict[str, HttpAdapter] = {
     "appcues": appcues,
     "customerio": customerio,
+    "iterable": iterable,
     "segment": segment,
     "slack": slack,
     "webhook": webhook,

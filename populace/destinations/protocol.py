@@ -139,7 +139,8 @@ class Request:
     """One HTTP request.
 
     `endpoint` says whose pace it counts for (`Limits.rates`); `after` how many seconds to wait before, for an answer
-    that takes its time. What `asks` changes nothing over there though it is no GET, and may be asked again.
+    that takes its time. What `asks` changes nothing over there though it is no GET, and may be asked again. Of
+    the reply no more than `reply_bytes` are read.
     """
 
     method: str
@@ -149,6 +150,7 @@ class Request:
     endpoint: str = ""
     after: float = 0.0
     asks: bool = False
+    reply_bytes: int = 1_000_000
 
     @property
     def is_question(self) -> bool:
@@ -158,11 +160,12 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What came back; the names of headers are in lower case."""
+    """What came back; the names of headers are in lower case. One that `is_cut` was longer than what was read of it."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    is_cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)

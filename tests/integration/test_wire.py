@@ -88,7 +88,14 @@ def answer(reply: bytes, pause: float = 0.0) -> Response | Verdict:
 def test_replies_without_end_are_cut():
     found = answer(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 3_000_000)
     assert isinstance(found, Response)
-    assert len(found.body) == 1_000_000
+    assert (len(found.body), found.is_cut) == (1_000_000, True)
+
+
+@pytest.mark.parametrize(("length", "is_cut"), [(999_999, False), (1_000_000, False), (1_000_001, True)])
+def test_a_reply_says_whether_it_was_cut(length: int, is_cut: bool):
+    found = answer(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * length)
+    assert isinstance(found, Response)
+    assert (len(found.body), found.is_cut) == (min(length, 1_000_000), is_cut)
 
 
 def test_replies_that_drip_are_given_up():

@@ -115,6 +115,11 @@ def test_endpoints_say_the_path_and_nothing_of_the_person():
     assert endpoint("https://b.org/x/T0123456789/y") == "PUT /x/<url>/y"
 
 
+def test_somebody_without_a_profile_is_not_shown_either():
+    told = shown({"email": ANN["id_value"], "x": ""}, {**ANN, "profile_id": None})
+    assert json.loads(told)["email"] == "<user_id>"
+
+
 LEAVES = st.text(min_size=8, alphabet="QZJ qzj@.") | st.integers(min_value=10**6)
 NAMES = st.sampled_from(["a", "message", "code", "error"])
 
