@@ -104,7 +104,8 @@ class Redaction:
                 found[leaf.casefold()] = VALUE
         for record in self.records:
             found[record["id_value"].casefold()] = f"<{record['id_type']}>"
-            found[record["profile_id"].casefold()] = "<profile_id>"
+            # Who was read back and is a stranger here has no profile.
+            found[(record["profile_id"] or "").casefold()] = "<profile_id>"
         return {text: placeholder for text, placeholder in found.items() if text}
 
     @cached_property
