@@ -4,16 +4,21 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from demo.vendors.amplitude import KEY, SECRET, SEED, Amplitude, Cohort
 from demo.vendors.server import serve
 from populace.destinations import amplitude
-from populace.destinations.protocol import Request, Response, Verdict
+from populace.destinations.protocol import Response, Verdict
+from tasks.delivery import Ways
 from tasks.listing import Lists
 from tasks.sending import Pace
+from tasks.verifying import verify
+from tests.deliveries import send as deliver
 from tests.sent import ORIGIN, QUICK, opened, outcomes, record, send
+from tests.vendors import delivering, publish
 
 PEOPLE = [f"u{each}" for each in range(10)]
 
@@ -207,25 +212,32 @@ def test_a_cohort_that_is_gone_pauses(vendor: Amplitude):
 
 
 @pytest.mark.parametrize("is_elsewhere", [False, True], ids=["at once", "at another address"])
-def test_a_cohort_can_be_read_back(vendor: Amplitude, is_elsewhere: bool):
-    cohort(vendor, "u1", "u2")
+def test_a_cohort_is_read_back_and_mended(
+    vendor: Amplitude, is_elsewhere: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(amplitude, "BETWEEN_POLLS", 0.0)
     vendor.is_elsewhere = is_elsewhere
-    origin = replace(ORIGIN, lists={"buyers": "c0"})
-    reading = amplitude.held("buyers", "list", [], origin, vendor.settings)
-    asked: list[Request] = []
-    with opened(amplitude, vendor.settings) as sender:
-        request, found = next(reading), None
-        while found is None:
-            asked.append(request)
-            response = sender.wire.ask(replace(request, after=0.0))
-            assert isinstance(response, Response)
-            try:
-                request = reading.send(response)
-            except StopIteration as end:
-                found = end.value
-    assert found == [("user_id", "u1", True), ("user_id", "u2", True)]
-    assert all(each.is_question for each in asked)
-    assert [("Authorization" in each.headers) for each in asked][-1] is not is_elsewhere
+    vendor.meet([*PEOPLE, "stranger"])
+    space = delivering(tmp_path, "amplitude", vendor, "list")
+    publish(space, "amplitude", 1, {}, PEOPLE[:5])
+    assert deliver(space)["status"] == "success"
+    vendor.cohorts["c1abc"].members ^= {"u1", "stranger"}
+    found = verify(space, "crm", Ways({}, pace=QUICK))
+    assert (found["status"], found["acknowledged"], found["missing"], found["extra"]) == ("repaired", 5, 1, 1)
+    assert vendor.members("buyers") == set(PEOPLE[:5])
+    # What lies at another address is signed: the key is not shown there.
+    assert not [each for each in vendor.calls if each.path.startswith("/signed") and "authorization" in each.headers]
+
+
+def test_a_file_that_is_none_is_not_an_empty_cohort(vendor: Amplitude):
+    for body in (b"<!doctype html>", b"{}", b"", b'"amplitude_id"\n"1"'):
+        reading = amplitude.held("buyers", "list", [], replace(ORIGIN, lists={"buyers": "c0"}), vendor.settings)
+        next(reading)
+        reading.send(Response(202, {}, b'{"request_id": "r1"}'))
+        reading.send(Response(200, {}, b'{"async_status": "JOB COMPLETED"}'))
+        with pytest.raises(StopIteration) as end:
+            reading.send(Response(200, {}, body))
+        assert end.value.value.outcome == "unknown"
 
 
 # --- what others got wrong (destinations.md 16) ---------------------------------------------------------
