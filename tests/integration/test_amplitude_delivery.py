@@ -128,6 +128,13 @@ def test_requests_are_halved_where_they_are_too_large_or_nobody_is_named(vendor:
     assert set(vendor.properties("city")) == set(PEOPLE[:4])
 
 
+def test_what_is_left_without_those_at_fault_is_halved_like_anything_else(vendor: Amplitude):
+    named = (400, {}, {"code": 400, "events_with_invalid_fields": {"time": [0]}})
+    vendor.script = [named, (400, {}, {"code": 400, "error": "Something"})]
+    assert outcomes(to(vendor, *[record(each) for each in PEOPLE[:4]])) == {"delivered": 4}
+    assert set(vendor.held) == set(PEOPLE[:4])
+
+
 def test_a_wrong_key_pauses_and_parks_nobody(vendor: Amplitude):
     with opened(amplitude, {**vendor.settings, "api_key": "not-the-key"}) as sender:
         verdicts = send(sender, [record(each) for each in PEOPLE])
