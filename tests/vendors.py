@@ -5,8 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from demo.vendors.amplitude import Amplitude
 from demo.vendors.appcues import Appcues
 from demo.vendors.customerio import CustomerIo
+from demo.vendors.iterable import Iterable
 from demo.vendors.segment import Segment
 from demo.vendors.server import Vendor
 from demo.vendors.webhook import Receiver
@@ -19,8 +21,10 @@ from tests.rolodex import Rolodex
 
 VENDORS: dict[str, Callable[[], Vendor]] = {
     "rolodex": Rolodex,
+    "amplitude": Amplitude,
     "appcues": Appcues,
     "customerio": CustomerIo,
+    "iterable": Iterable,
     "segment": Segment,
     "webhook": Receiver,
 }

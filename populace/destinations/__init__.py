@@ -5,6 +5,7 @@ account they reach. Nothing here needs more than the standard library.
 """
 
 from populace.destinations import (
+    amplitude,
     appcues,
     customerio,
     iterable,
@@ -17,6 +18,7 @@ from populace.destinations import (
 from populace.destinations.protocol import Adapter, HttpAdapter
 
 HTTP: dict[str, HttpAdapter] = {
+    "amplitude": amplitude,
     "appcues": appcues,
     "customerio": customerio,
     "iterable": iterable,

@@ -30,6 +30,11 @@ def shown(body: Any, *records: dict) -> str:
     return redaction(*records).body(body if isinstance(body, bytes) else json.dumps(body).encode())
 
 
+def test_a_stranger_who_was_read_back_is_a_placeholder_like_anybody():
+    stranger = record("Eve.Adams", "buyers", "false", profile_id=None)
+    assert json.loads(shown({"ids": ["Eve.Adams"]}, stranger)) == {"ids": ["<user_id>"]}
+
+
 def test_a_call_is_shown_by_its_shape():
     body = {
         "type": "identify",
