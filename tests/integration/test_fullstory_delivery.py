@@ -201,7 +201,8 @@ def test_properties_are_read_back():
             users = [{"id": "7", "uid": name, "properties": held[name]}] if name in held else []
             request = reading.send(Response(200, {}, json.dumps({"results": users}).encode()))
     except StopIteration as end:
-        assert end.value == [("user_id", "ann&b", "gold")]
+        found = end.value
+    assert found == [("user_id", "ann&b", "gold")]
     assert asked[0] == "https://api.fullstory.com/v2/users?uid=ann%26b"
     assert len(asked) == 4
 
