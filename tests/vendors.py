@@ -8,6 +8,7 @@ from typing import Any
 from demo.vendors.amplitude import Amplitude
 from demo.vendors.appcues import Appcues
 from demo.vendors.customerio import CustomerIo
+from demo.vendors.fullstory import FullStory
 from demo.vendors.iterable import Iterable
 from demo.vendors.segment import Segment
 from demo.vendors.server import Vendor
@@ -24,6 +25,7 @@ VENDORS: dict[str, Callable[[], Vendor]] = {
     "amplitude": Amplitude,
     "appcues": Appcues,
     "customerio": CustomerIo,
+    "fullstory": FullStory,
     "iterable": Iterable,
     "segment": Segment,
     "webhook": Receiver,
