@@ -11,6 +11,7 @@ Some names are Braze's own. A trait that is called as an identifier would be tol
 reads as an order (`{"inc": 1}`) would be obeyed: neither is sent.
 """
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -88,7 +89,8 @@ READ = 50  # people of one question
 
 
 def account(settings: Settings) -> str:
-    return settings["endpoint"].rstrip("/")
+    """The instance, which many workspaces share, and what is left of the key of ours: it opens none."""
+    return f"{_endpoint(settings)} {hashlib.sha256(settings['api_key'].encode()).hexdigest()[:12]}"
 
 
 def problems(settings: Settings) -> list[str]:
@@ -215,4 +217,8 @@ def _there(user: Mapping[str, Any], key: str) -> list[Any]:
 
 def _request(path: str, body: bytes, settings: Settings, *, asks: bool = False) -> Request:
     headers = {**TYPE, "Authorization": f"Bearer {settings['api_key']}"}
-    return Request("POST", f"{account(settings)}/{path}", headers, body, path, asks=asks)
+    return Request("POST", f"{_endpoint(settings)}/{path}", headers, body, path, asks=asks)
+
+
+def _endpoint(settings: Settings) -> str:
+    return settings["endpoint"].rstrip("/")

@@ -172,6 +172,10 @@ def test_a_wrong_key_pauses_and_appears_nowhere(space: OpenSpace, vendor: Braze)
     assert sent not in str(summary) + str(ledger(space).report())
 
 
+def test_workspaces_of_one_instance_are_two_accounts(vendor: Braze):
+    assert braze.account(vendor.settings) != braze.account({**vendor.settings, "api_key": "of-another-workspace"})
+
+
 # --- reading back -------------------------------------------------------------------------------------
 
 

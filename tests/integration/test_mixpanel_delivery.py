@@ -202,3 +202,9 @@ def test_a_region_has_an_address_for_writing_and_one_for_reading(region: str):
     start = "https://" if region == "us" else f"https://{region}."
     assert request.url == f"{start}mixpanel.com/api/query/engage?project_id=1"
     assert mixpanel.account(settings).startswith(f"https://api{'' if region == 'us' else f'-{region}'}.mixpanel.com ")
+
+
+def test_an_account_can_be_told_before_the_region_is_known():
+    written = {"token": "${TOKEN}", "region": "${REGION}"}
+    assert mixpanel.problems(written) == []
+    assert mixpanel.account(written) != mixpanel.account({**written, "region": "eu"})
