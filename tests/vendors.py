@@ -1,15 +1,17 @@
 """The vendors on loopback by the kind of destination that is delivered to them, and spaces that deliver there."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from demo.vendors.amplitude import Amplitude
 from demo.vendors.appcues import Appcues
+from demo.vendors.braze import Braze
 from demo.vendors.customerio import CustomerIo
 from demo.vendors.fullstory import FullStory
 from demo.vendors.iterable import Iterable
+from demo.vendors.mixpanel import Mixpanel
 from demo.vendors.segment import Segment
 from demo.vendors.server import Vendor
 from demo.vendors.webhook import Receiver
@@ -24,9 +26,11 @@ VENDORS: dict[str, Callable[[], Vendor]] = {
     "rolodex": Rolodex,
     "amplitude": Amplitude,
     "appcues": Appcues,
+    "braze": Braze,
     "customerio": CustomerIo,
     "fullstory": FullStory,
     "iterable": Iterable,
+    "mixpanel": Mixpanel,
     "segment": Segment,
     "webhook": Receiver,
 }
@@ -61,7 +65,7 @@ def delivering(folder: Path, kind: str, vendor: Vendor, form: str, **more: Any) 
     return replace(space, definition=replace(space.definition, **told))
 
 
-def publish(space: OpenSpace, kind: str, number: int, plans: dict[str, Any], members: Iterable[str]) -> None:
+def publish(space: OpenSpace, kind: str, number: int, plans: dict[str, Any], members: Collection[str]) -> None:
     """A run in which these people have these plans, and are buyers; a profile is called as its person."""
     table = {"profile_id": list(plans), "plan": list(plans.values())}
     named = {each: (id_type(kind), each) for each in {*plans, *members}}

@@ -7,9 +7,11 @@ account they reach. Nothing here needs more than the standard library.
 from populace.destinations import (
     amplitude,
     appcues,
+    braze,
     customerio,
     fullstory,
     iterable,
+    mixpanel,
     object_storage,
     segment,
     slack,
@@ -21,9 +23,11 @@ from populace.destinations.protocol import Adapter, HttpAdapter
 HTTP: dict[str, HttpAdapter] = {
     "amplitude": amplitude,
     "appcues": appcues,
+    "braze": braze,
     "customerio": customerio,
     "fullstory": fullstory,
     "iterable": iterable,
+    "mixpanel": mixpanel,
     "segment": segment,
     "slack": slack,
     "webhook": webhook,

@@ -20,6 +20,7 @@ from populace.destinations.bodies import (
     TYPE,
     document,
     encoded,
+    is_there,
     problems_of_unset,
     taken_away,
     unexpected,
@@ -234,7 +235,7 @@ def held(key: str, form: str, people: Sequence[tuple[str, str]], origin: Origin,
         if response.status != 200 or not isinstance(profile, dict):
             return unexpected(response)
         there = profile.get(key)
-        found += [(id_type, id_value, there)] if there not in (None, False) else []
+        found += [(id_type, id_value, there)] if is_there(there) else []
     return found
 
 

@@ -22,6 +22,7 @@ from populace.destinations.bodies import (
     code,
     document,
     encoded,
+    is_there,
     listed,
     message_id,
     problems_of_unset,
@@ -286,7 +287,7 @@ def held(key: str, form: str, people: Sequence[tuple[str, str]], origin: Origin,
         if response.status != 200 or not isinstance(users, list):
             return unexpected(response)
         there = [_property(each, key) for each in users if isinstance(each, dict) and each.get("uid") == id_value]
-        found += [(id_type, id_value, each) for each in there if each not in (None, False, "")]
+        found += [(id_type, id_value, each) for each in there if is_there(each) and each != ""]
     return found
 
 

@@ -16,8 +16,9 @@ def settings_of(hosts: Hosts) -> tuple[Setting, ...]:
 
 
 def host(settings: Settings, hosts: Hosts) -> str:
-    """The address, without a slash at its end."""
-    return settings.get("endpoint", hosts[settings.get("region", next(iter(hosts)))]).rstrip("/")
+    """The address, without a slash at its end; of a region that is not known yet, its name as written."""
+    region = settings.get("region", next(iter(hosts)))
+    return settings.get("endpoint", hosts.get(region, region)).rstrip("/")
 
 
 def problems(settings: Settings, hosts: Hosts) -> list[str]:

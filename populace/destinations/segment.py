@@ -36,6 +36,7 @@ from populace.destinations.protocol import (
     by_status,
 )
 from populace.destinations.together import together
+from populace.destinations.waiting import asked
 
 ABOUT = About(
     title="Segment",
@@ -65,7 +66,6 @@ RATE = 1_000.0  # a second and workspace: what they ask people to stay under
 LANES = 4
 OPENING, CLOSING = b'{"batch":[', b"]}"
 AROUND = 2_048  # bytes of a call that are not its traits: names, ids, where it comes from
-EPOCH = 1_000_000_000  # a reset above this is an instant, below it a number of seconds
 
 
 def account(settings: Settings) -> str:
@@ -115,15 +115,9 @@ def answer(response: Response, at: int) -> Answer:
     verdict = by_status(response.status)
     if verdict.outcome == "delivered":
         return replace(verdict, reason=f"HTTP {response.status}: received")
-    return replace(verdict, after=_reset(response, at)) if verdict.outcome == "throttled" else verdict
-
-
-def _reset(response: Response, at: int) -> float | None:
-    """Seconds until there is room again, by X-RateLimit-Reset: some count from now, some name the instant."""
-    text = response.headers.get("x-ratelimit-reset", "")
-    if not text.isdecimal():
-        return None
-    return float(max(int(text) - at, 0) if int(text) > EPOCH else int(text))
+    if verdict.outcome == "throttled":
+        return replace(verdict, after=asked(response, at, "x-ratelimit-reset"))
+    return verdict
 
 
 def _headers(settings: Settings) -> dict[str, str]:
