@@ -155,17 +155,25 @@ def listing(key: str, name: str, settings: Settings) -> Listing:
         asked = {"fields": "id,name", "limit": PAGE, **({"after": after} if after else {})}
         response = yield _request("GET", path, b"", settings, asked)
         body = document(response)
-        if "data" not in body:
-            return _failure(response, body) or unexpected(response)
-        if found := [each for each in listed(body["data"]) if isinstance(each, dict) and each.get("name") == name]:
-            return str(found[0]["id"])
+        if (failure := _failure(response, body)) or "data" not in body:
+            return failure or unexpected(response)
+        if found := _called(name, listed(body["data"])):
+            return found
         if not (after := _following(body)):
             break
     told = {"subtype": "CUSTOM", "customer_file_source": settings.get("customer_file_source", SOURCES[0])}
     described = {"name": name, **told, "description": f"Audience {key}, kept by Populace"}
     response = yield _request("POST", path, encoded(described), settings)
     body = document(response)
-    return str(body["id"]) if body.get("id") else _failure(response, body) or unexpected(response)
+    if (failure := _failure(response, body)) or not body.get("id"):
+        return failure or unexpected(response)
+    return str(body["id"])
+
+
+def _called(name: str, audiences: Sequence[Any]) -> str:
+    """The id of the audience of this name; empty where none is."""
+    found = [each.get("id") for each in audiences if isinstance(each, dict) and each.get("name") == name]
+    return str(found[0]) if found and found[0] else ""
 
 
 def _following(body: Mapping[str, Any]) -> str:

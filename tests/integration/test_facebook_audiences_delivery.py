@@ -1,16 +1,22 @@
 """Facebook Custom Audiences: who is on the lists after deliveries, in peace and in mischief."""
 
 import hashlib
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from demo.vendors.facebook_audiences import Facebook, throttled
 from demo.vendors.server import serve
+from populace.definitions import Destination
 from populace.destinations import facebook_audiences
 from populace.destinations.protocol import Response, Verdict
 from tasks.listing import Lists
+from tests import deliveries
+from tests.deliveries import ledger, open_space, publish
+from tests.deliveries import send as deliver
 from tests.sent import opened, outcomes, record, send
 
 PEOPLE = [f"u{each:02d}@x.org" for each in range(20)]
@@ -156,3 +162,17 @@ def test_a_listing_that_is_no_answer_makes_no_second_audience():
     with pytest.raises(StopIteration) as ended:
         asking.send(Response(200, {}, b"<html></html>"))
     assert ended.value.value.outcome == "unknown"
+
+
+def test_a_run_tells_what_changed_and_no_secret_is_in_its_account(vendor: Facebook, tmp_path: Path):
+    space = open_space(tmp_path, Destination("meta", "facebook_audiences", tuple(vendor.settings.items())), "buyers")
+    mail = {f"p{at}": ("email", each) for at, each in enumerate(PEOPLE)}
+    publish(space, 1, members={"buyers": list(mail)[:12]}, people=mail)
+    assert deliveries.outcomes(deliver(space)) == {"delivered": 12}
+    publish(space, 2, members={"buyers": list(mail)[2:15]}, people=mail)
+    summary = deliver(space)
+    assert deliveries.outcomes(summary) == {"delivered": 5, "unchanged": 10}
+    assert vendor.members("buyers") == known(vendor, PEOPLE[2:15])
+    assert vendor.verbs == ["POST", "POST", "DELETE"]
+    shown = json.dumps([summary, ledger(space).report()])
+    assert not [each for each in (vendor.token, *PEOPLE, *known(vendor, PEOPLE)) if each in shown]
