@@ -9,7 +9,9 @@ from demo.vendors.amplitude import Amplitude
 from demo.vendors.appcues import Appcues
 from demo.vendors.braze import Braze
 from demo.vendors.customerio import CustomerIo
+from demo.vendors.facebook_audiences import Facebook
 from demo.vendors.fullstory import FullStory
+from demo.vendors.google_audiences import Google
 from demo.vendors.iterable import Iterable
 from demo.vendors.mixpanel import Mixpanel
 from demo.vendors.segment import Segment
@@ -28,7 +30,9 @@ VENDORS: dict[str, Callable[[], Vendor]] = {
     "appcues": Appcues,
     "braze": Braze,
     "customerio": CustomerIo,
+    "facebook_audiences": Facebook,
     "fullstory": FullStory,
+    "google_audiences": Google,
     "iterable": Iterable,
     "mixpanel": Mixpanel,
     "segment": Segment,
