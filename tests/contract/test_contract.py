@@ -121,8 +121,9 @@ def test_taking_away_is_told_apart_from_giving(kind: str, before: str, after: st
 @every_adapter
 def test_an_event_has_an_id_that_is_ignored_the_second_time_or_is_sent_only_once(kind: str):
     if "event" in ADAPTERS[kind].ABOUT.forms:
-        (told,) = updates(kind, [record(form="event", message_id="m-0123456789")])
-        assert told.once or b"m-0123456789" in told.body
+        (told,), (other,) = (updates(kind, [record(form="event", message_id=each)]) for each in ("m-0123", "m-4567"))
+        # Some vendors take ids of one form only: then one of that form is made of ours.
+        assert told.once or told.body != other.body
 
 
 @every_adapter
