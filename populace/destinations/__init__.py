@@ -4,10 +4,16 @@ The loader reads from here which kinds and forms exist, which settings they need
 account they reach. Nothing here needs more than the standard library.
 """
 
-from populace.destinations import customerio, object_storage, segment, slack, warehouse, webhook
+from populace.destinations import customerio, hubspot, object_storage, segment, slack, warehouse, webhook
 from populace.destinations.protocol import Adapter, HttpAdapter
 
-HTTP: dict[str, HttpAdapter] = {"customerio": customerio, "segment": segment, "slack": slack, "webhook": webhook}
+HTTP: dict[str, HttpAdapter] = {
+    "customerio": customerio,
+    "hubspot": hubspot,
+    "segment": segment,
+    "slack": slack,
+    "webhook": webhook,
+}
 TABLES = {"warehouse": warehouse}
 FILES = {"object_storage": object_storage}
 ADAPTERS: dict[str, Adapter] = {**HTTP, **TABLES, **FILES}
