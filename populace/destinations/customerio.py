@@ -232,10 +232,11 @@ def answer(response: Response, count: int) -> Answer:
     is_readable = errors if response.status == 207 else body or response.body.strip() in (b"", b"{}")
     if not is_readable:
         return unexpected(response)
-    wrong = {each["batch_index"]: each for each in errors if each.get("batch_index") in range(count)}
-    rest = Verdict("transient", "some failed, and nobody says which", in_doubt=True)
-    others = verdict if len(wrong) == len(errors) else rest
-    return [_refused(wrong[each]) if each in wrong else others for each in range(count)]
+    if any(each.get("batch_index") not in range(count) for each in errors):
+        # Nothing that is said twice counts twice there: halves tell which it is.
+        return Verdict("invalid", f"HTTP {response.status}: something is wrong, and nobody says what")
+    wrong = {each["batch_index"]: each for each in errors}
+    return [_refused(wrong[each]) if each in wrong else verdict for each in range(count)]
 
 
 def _refused(error: Mapping[str, Any]) -> Verdict:
