@@ -12,6 +12,7 @@ from demo.vendors.customerio import CustomerIo
 from demo.vendors.facebook_audiences import Facebook
 from demo.vendors.fullstory import FullStory
 from demo.vendors.google_audiences import Google
+from demo.vendors.hubspot import HubSpot
 from demo.vendors.iterable import Iterable
 from demo.vendors.mixpanel import Mixpanel
 from demo.vendors.segment import Segment
@@ -33,6 +34,7 @@ VENDORS: dict[str, Callable[[], Vendor]] = {
     "facebook_audiences": Facebook,
     "fullstory": FullStory,
     "google_audiences": Google,
+    "hubspot": HubSpot,
     "iterable": Iterable,
     "mixpanel": Mixpanel,
     "segment": Segment,

@@ -37,6 +37,7 @@ class CustomerIo(Vendor):
     events: list[dict[str, Any]] = field(default_factory=list)
     segments: dict[int, dict[str, Any]] = field(default_factory=dict)
     page: int = 1_000
+    is_vague: bool = False  # does not say which item is wrong
 
     @property
     def settings(self) -> dict[str, str]:
@@ -75,7 +76,8 @@ class CustomerIo(Vendor):
         for at, item in enumerate(body["batch"]):
             if problem := self._problem(item):
                 reason, place = problem
-                errors.append({"batch_index": at, "reason": reason, "field": place, "message": f"{item} is wrong"})
+                place_in_batch = {} if self.is_vague else {"batch_index": at}
+                errors.append({**place_in_batch, "reason": reason, "field": place, "message": f"{item} is wrong"})
             else:
                 self._take(item)
         return Reply(207, {"errors": errors}) if errors else Reply(200, {})

@@ -10,6 +10,7 @@ from populace.destinations.protocol import Record, Response, Setting, Settings, 
 
 TYPE = {"Content-Type": "application/json", "User-Agent": "Populace"}
 
+NAMESPACE = bytes.fromhex("6ba7b8119dad11d180b400c04fd430c8")  # of URLs, in RFC 9562
 CODE = re.compile(r"[A-Za-z][A-Za-z_.-]{1,60}")
 UNSET = {"null": None, "false": False, "empty": ""}  # how a value may be taken away where nobody is sure how
 
@@ -33,6 +34,13 @@ def message_id(records: Sequence[Record]) -> str:
     if len(records) == 1:
         return str(records[0]["message_id"])
     return hashlib.sha256("\x1f".join(each["message_id"] for each in records).encode()).hexdigest()[:32]
+
+
+def uuid(text: str) -> str:
+    """The UUID that follows from a text, for vendors whose ids must be of this form (version 5, RFC 9562)."""
+    found = hashlib.sha1(NAMESPACE + text.encode(), usedforsecurity=False).hexdigest()
+    variant = "89ab"[int(found[16], 16) % 4]
+    return f"{found[:8]}-{found[8:12]}-5{found[13:16]}-{variant}{found[17:20]}-{found[20:32]}"
 
 
 def document(response: Response) -> dict[str, Any]:

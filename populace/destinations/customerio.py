@@ -12,7 +12,6 @@ in a segment that nobody has are ignored without a word, so nobody is ever calle
 """
 
 import base64
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -30,6 +29,7 @@ from populace.destinations.bodies import (
     taken_away,
     unexpected,
     unset,
+    uuid,
     value,
 )
 from populace.destinations.protocol import (
@@ -88,7 +88,6 @@ VALUE_BYTES = 1_000
 RATES = {"": 100.0, "app": 10.0}  # a second
 LANES = 4
 PAGE = 10_000  # people of a segment
-IDS = uuid.uuid5(uuid.NAMESPACE_URL, "https://customer.io/populace")
 DESCRIBED = "Kept by Populace: who is on it is decided there."
 NO_KEY = "set app_api_key, a key of the App API"
 
@@ -144,7 +143,7 @@ def _event(record: Record, origin: Origin, settings: Settings) -> dict[str, Any]
         "identifiers": dict([_person(record)]),
         "name": calls.event(record),
         # One that was stored before is ignored; it must be a UUID or a ULID.
-        "id": str(uuid.uuid5(IDS, record["message_id"])),
+        "id": uuid(record["message_id"]),
         "timestamp": _seconds(origin.as_of),
         "attributes": {name: _dated(each, settings) for name, each in calls.event_properties(record).items()},
     }
@@ -233,10 +232,11 @@ def answer(response: Response, count: int) -> Answer:
     is_readable = errors if response.status == 207 else body or response.body.strip() in (b"", b"{}")
     if not is_readable:
         return unexpected(response)
-    wrong = {each["batch_index"]: each for each in errors if each.get("batch_index") in range(count)}
-    rest = Verdict("transient", "some failed, and nobody says which", in_doubt=True)
-    others = verdict if len(wrong) == len(errors) else rest
-    return [_refused(wrong[each]) if each in wrong else others for each in range(count)]
+    if any(each.get("batch_index") not in range(count) for each in errors):
+        # Nothing that is said twice counts twice there: halves tell which it is.
+        return Verdict("invalid", f"HTTP {response.status}: something is wrong, and nobody says what")
+    wrong = {each["batch_index"]: each for each in errors}
+    return [_refused(wrong[each]) if each in wrong else verdict for each in range(count)]
 
 
 def _refused(error: Mapping[str, Any]) -> Verdict:

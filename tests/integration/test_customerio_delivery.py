@@ -144,7 +144,9 @@ def test_everybody_on_a_segment_is_read_page_by_page(vendor: CustomerIo):
 # --- what peers do ------------------------------------------------------------------------------------
 
 
-def test_peer_defect_a_207_is_not_taken_for_success(vendor: CustomerIo):
+@pytest.mark.parametrize("is_vague", [False, True])
+def test_peer_defect_a_207_is_not_taken_for_success(vendor: CustomerIo, is_vague: bool):
+    vendor.is_vague = is_vague
     vendor.unwanted = {"u03", "u11"}
     told = [record(each, key) for each in PEOPLE for key in ("plan", "city")]
     verdicts = to(vendor, told)
@@ -152,7 +154,7 @@ def test_peer_defect_a_207_is_not_taken_for_success(vendor: CustomerIo):
     assert wrong == vendor.unwanted
     assert outcomes(verdicts) == {"delivered": 36, "invalid": 4}
     assert set(vendor.attributes) == set(PEOPLE) - vendor.unwanted
-    assert "wrong" not in verdicts[6].reason, "the vendor's text may hold personal data"
+    assert not [each for each in verdicts if "u03" in each.reason], "the text of the vendor may hold personal data"
 
 
 def test_peer_defect_an_id_that_customerio_gave_makes_no_second_person(vendor: CustomerIo):
