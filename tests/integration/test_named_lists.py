@@ -21,7 +21,7 @@ from tests.rolodex import KEY, Rolodex
 from tests.vendor_kinds import register
 
 PEOPLE = ["ann", "bo", "cy", "di"]
-STEP = 4  # every write has three moments, every removal two
+STEP = 7  # every write has three moments, every removal two
 LISTED = sync.Computation("audience", "buyers", "list")
 
 
@@ -154,6 +154,24 @@ def test_a_kill_at_any_moment_of_a_change_leaves_everybody_on_the_new_list_after
         shutil.rmtree(folder)
     assert moment > 20
     assert on(vendor, "a1") == {"ann", "bo", "cy"}
+
+
+def test_what_a_killed_sync_began_with_the_old_list_says_nothing_of_the_new_one(vendor, tmp_path):
+    space = named(vendor, tmp_path, buyers="a1")
+    publish(space, 1, members={"buyers": PEOPLE})
+
+    def die(done: int, _: int) -> None:
+        if done == 8:
+            raise Killed
+
+    with pytest.raises(Killed):
+        send(space, progress=die)
+    bury(ledger(space))
+    assert (on(vendor, "a1"), ledger(space).sending().height) == (set(PEOPLE), 8)
+    moved = named(vendor, tmp_path, buyers="b2")
+    assert send(moved)["status"] == "success"
+    assert (on(vendor, "b2"), ledger(moved).lists()) == (set(PEOPLE), {"buyers": "b2"})
+    assert send(moved)["unchanged"] == 8
 
 
 def test_a_resync_knows_whom_to_remove_from_the_list_it_named(vendor, tmp_path):
