@@ -192,7 +192,8 @@ class Destination:
 
     `settings` are the keys its adapter asks for, as written: `${NAME}` is resolved when it is used. Up to `brake` of an
     audience may be removed at once without somebody's confirming it: 1 is all of it. `identifiers` is None where it is
-    left to the adapter. What was acknowledged longer than `reassert_every` ago is sent again.
+    left to the adapter. What was acknowledged longer than `reassert_every` ago is sent again. `lists` has the ids of
+    lists that exist over there already, by the key of their audience, as written.
     """
 
     name: str
@@ -204,6 +205,7 @@ class Destination:
     identifiers: Known | None = None
     bounds: Bounds = Bounds()
     reassert_every: timedelta | None = None
+    lists: tuple[tuple[str, str], ...] = ()
 
     @property
     def options(self) -> dict[str, str]:

@@ -16,14 +16,15 @@ from typing import Any
 
 from populace import sync
 from populace.definitions import Destination
-from populace.destinations import TABLES
-from populace.destinations.protocol import Origin
+from populace.destinations import ADAPTERS, TABLES
+from populace.destinations.protocol import LIST, ListAdapter, Origin
 from populace.errors import DestinationError, Refused, Waiting
 from populace.lake import runs
 from populace.lake.delivery import Ledger
 from populace.space import OpenSpace, due, standing
 from populace.space.due import Books, Work
 from tasks.exchange import UNFINISHED, Exchange, Progress, Tables
+from tasks.listing import Lists
 from tasks.senders import Sender, sender
 from tasks.sending import Pace
 from tasks.settings import Secret, resolve
@@ -55,9 +56,28 @@ class Ways:
     pace: Pace = field(default_factory=Pace)
     progress: Progress | None = None
 
-    def sender(self, node: Destination, origin: Origin, ledger: Ledger) -> Sender:
+    def sender(self, node: Destination, origin: Origin, books: Books) -> Sender:
         """The sender of a destination, with its settings resolved; Refused where one is missing."""
-        return sender(node, resolve(node.options, self.environ, self.secret), origin, self.pace, self.base)
+        settings = resolve(node.options, self.environ, self.secret)
+        return sender(node, settings, origin, self.pace, self.base, self._lists(node, books))
+
+    def lists(self, node: Destination) -> dict[str, str]:
+        """The ids that people gave the lists of audiences; Refused where one is missing."""
+        found = resolve(dict(node.lists), self.environ, self.secret)
+        for key, name in found.items():
+            if not name:
+                message = f"the id of the list of '{key}' is empty; write it below `lists` in destinations.yaml"
+                raise Refused(message)
+        return found
+
+    def _lists(self, node: Destination, books: Books) -> Lists | None:
+        """What the lists there are called, as far as that is known; looked up anew in a resync, for one may be gone."""
+        adapter = ADAPTERS[node.kind]
+        if LIST not in adapter.ABOUT.forms:
+            return None
+        is_anew = books.is_forgotten and isinstance(adapter, ListAdapter)
+        remembered = {} if is_anew else books.ledger.lists()
+        return Lists({**remembered, **self.lists(node)}, books.ledger.keep_list)
 
 
 def deliver(
@@ -96,12 +116,12 @@ def deliver(
     node = space.destination(destination)
     ledger = Ledger(space.lake, node.name)
     if dry_run:
-        return _previewed(space, node, ledger, is_forgotten=resync)
+        return _previewed(space, node, ledger, ways, is_forgotten=resync)
     if not node.enabled:
         return _reported(ledger, {"destination": node.name, "kind": node.kind, "status": "disabled", "computed": 0})
     with turn(ledger) as own:
         ledger.migrate()
-        books = due.opened(ledger, now())
+        books = opened(node, ledger, ways)
         if resync:
             books = forgotten(books)
         origin = due.origin(space, node, ledger)
@@ -139,7 +159,7 @@ def attempted(
         exchange.refuse(_paused_text(paused, origin) if paused else warning)
     else:
         try:
-            exchange.run(lambda: ways.sender(node, origin, ledger), tables)
+            exchange.run(lambda: ways.sender(node, origin, books), tables)
         except Refused as refusal:
             exchange.refuse(str(refusal))
     account = exchange.finish()
@@ -190,6 +210,15 @@ def suspicion(space: OpenSpace, node: Destination, work: Work, origin: Origin) -
     return f"{'; '.join(found)}; if that is meant, `populace sync {space.definition.name} {CONFIRM.format(node.name)}`"
 
 
+def opened(node: Destination, ledger: Ledger, ways: Ways) -> Books:
+    """The books of a destination, by its spelling of identifiers and the lists that people name; reads only."""
+    books = due.opened(ledger, now(), ADAPTERS[node.kind].ABOUT.normal)
+    try:
+        return due.relisted(books, ways.lists(node))
+    except Refused:  # it is told when something is to be sent
+        return books
+
+
 def folded(books: Books) -> Books:
     """The books once what a killed delivery, or an earlier version, left behind is folded into the ledger."""
     books.ledger.migrate()
@@ -209,9 +238,11 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def _previewed(space: OpenSpace, node: Destination, ledger: Ledger, *, is_forgotten: bool) -> dict[str, Any]:
+def _previewed(
+    space: OpenSpace, node: Destination, ledger: Ledger, ways: Ways, *, is_forgotten: bool
+) -> dict[str, Any]:
     """What would be sent, by action."""
-    books = replace(due.opened(ledger, now()), is_forgotten=is_forgotten)
+    books = replace(opened(node, ledger, ways), is_forgotten=is_forgotten)
     origin = due.origin(space, node, ledger)
     work = due.plan(space, node, books, origin)
     actions = dict(work.due.group_by("action").len().iter_rows())

@@ -121,7 +121,9 @@ class Sender:
         return look_up(self.lists, keys, courier)
 
     def _listing(self, key: str) -> Exchange:
-        assert isinstance(self.adapter, ListAdapter), "the form 'list' belongs to adapters that find lists"
+        if not isinstance(self.adapter, ListAdapter):
+            remedy = "write its id below `lists` in destinations.yaml"
+            return Verdict("refused", f"nobody knows the list of '{key}'; {remedy}")
         found = yield from self.adapter.listing(key, self.origin.names.get(key, key), self.settings)
         return answered(self.lists, key, found)
 

@@ -40,10 +40,17 @@ class Sender(http.Sender):
         parts = acknowledged.select(sync.IDENTIFIER).iter_slices(CHUNK)
         asked = [[]] if computation.form == LIST else [each.rows() for each in parts]
         found = [each for people in asked for each in self._asked_for(computation, people)]
-        rows = spelled(found, acknowledged)
+        rows = spelled(self._normally(found), acknowledged)
         named = {name: pl.lit(each) for name, each in computation._asdict().items()}
         there = pl.DataFrame(rows, schema=dict.fromkeys((*sync.IDENTIFIER, "value"), pl.String), orient="row")
         return there.with_columns(**named).select(*sync.KEY, "value")
+
+    def _normally(self, found: Found) -> Found:
+        """What was found by the spelling of identifiers that the ledger has."""
+        normal = self.adapter.ABOUT.normal
+        if not normal:
+            return found
+        return [(kind, (normal[kind](who) if kind in normal else who) or who, value) for kind, who, value in found]
 
     def _asked_for(self, computation: sync.Computation, people: People) -> Found:
         """What the destination answers about these people, or about a whole list; patient as in sending."""

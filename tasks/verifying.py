@@ -17,7 +17,7 @@ from populace.errors import UsageError
 from populace.lake.delivery import Ledger
 from populace.space import OpenSpace, due
 from populace.space.due import Books
-from tasks.delivery import Ways, attempted, folded, now, suspicion
+from tasks.delivery import Ways, attempted, folded, now, opened, suspicion
 from tasks.senders import Reader
 from tasks.turns import turn
 
@@ -85,11 +85,11 @@ def verify(
         raise UsageError(message)
     ledger = Ledger(space.lake, node.name)
     with turn(ledger) as own:
-        books, origin = due.opened(ledger, now()), due.origin(space, node, ledger)
+        books, origin = opened(node, ledger, ways), due.origin(space, node, ledger)
         if not dry_run:
             books = folded(books)
         rows, keys = [], [pl.DataFrame(schema=dict.fromkeys(sync.KEY, pl.String))]
-        for each in _compared(books, _reader(space, node, ways.sender(node, origin, ledger))):
+        for each in _compared(books, _reader(space, node, ways.sender(node, origin, books))):
             rows.append(each.row)
             keys.append(each.keys)
             if not dry_run and each.keys.height:

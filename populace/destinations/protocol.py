@@ -57,7 +57,8 @@ class About:
         The forms that can be read back (`ReadableAdapter`), each with the types of identifier by which it can.
     normal
         How it spells identifiers of a type, where two spellings are one person there: text in, text out; None for one
-        that it cannot know anybody by.
+        that it cannot know anybody by. What is spelled so already stays as it is, for the ledger is spelled again
+        whenever it is read.
     """
 
     title: str = ""

@@ -117,11 +117,11 @@ class Ledger:
         return self.state().get("generation", 0)
 
     def next_generation(self) -> None:
-        """Begin anew; lists are looked up again, for one may be gone over there."""
-        write_json(self.store, self._path("lists.json"), {})
+        """Begin anew."""
         self._change(generation=self.generation() + 1)
 
     def lists(self) -> dict[str, str]:
+        """By the keys of audiences, the ids of the lists that their members were sent to last."""
         return read_json(self.store, self._path("lists.json")) or {}
 
     def keep_list(self, key: str, name: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any, get_args
 from populace import destinations as adapters
 from populace.definitions import BUILT_IN, GROUP_ID, Bounds, Delivery, Destination, Identity, Known, Strategy
 from populace.destinations.protocol import About
-from populace.loading import shapes
+from populace.loading import lists, shapes
 from populace.loading.checks import meant
 from populace.loading.documents import Document, Keys
 from populace.loading.variables import resolve_text
@@ -16,7 +16,7 @@ from populace.loading.variables import resolve_text
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
 MOST_WITH_ALL = 3  # types of which every value is sent, D-43
 
-COMMON = ("brake", "enabled", "identifiers", "kind", "limits", "reassert_every")  # keys of every destination
+COMMON = ("brake", "enabled", "identifiers", "kind", "limits", "lists", "reassert_every")  # keys of every destination
 
 HOW = "write {user_id: all, email: last} for people under each of them, or [user_id, email] for the first they have"
 
@@ -68,6 +68,7 @@ class Making:
         problems = adapters.problems(shape.kind, settings)
         for problem in problems:
             self.document.report((key,), f"'{key}': {problem}")
+        listed = lists.ids(self.document, key, shape.lists, shape.kind, about) if not problems else ()
         identifiers = None if shape.identifiers is None else self._known(key, shape, about)
         # What is tried out in the development space stays there until someone says otherwise.
         enabled = self.space != "dev" if shape.enabled is None else self._truth(key, shape.enabled)
@@ -83,6 +84,7 @@ class Making:
             identifiers=identifiers,
             bounds=_bounds(shape.limits),
             reassert_every=shapes.length(shape.reassert_every) if shape.reassert_every else None,
+            lists=listed,
         )
 
     def _settings(self, key: str, shape: shapes.DestinationShape, about: About) -> dict[str, str]:

@@ -180,7 +180,7 @@ class LimitsShape(Shape):
 class DestinationShape(Shape):
     """One entry of `destinations.yaml`; the other keys are its adapter's settings.
 
-    `identifiers` has two forms, which `populace.loading.destinations` reads.
+    `identifiers` has two forms, which `populace.loading.destinations` reads, and `lists` are read there, too.
     """
 
     model_config = ConfigDict(extra="allow", strict=True)
@@ -191,6 +191,7 @@ class DestinationShape(Shape):
     identifiers: Any = None
     limits: LimitsShape | None = None
     reassert_every: Duration | None = None
+    lists: Any = None
 
 
 # The shapes of what stands below these keys.

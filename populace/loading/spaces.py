@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from populace import query
 from populace.definitions import Audience, Family, Identity, Source, Space, Storage, Trait
 from populace.errors import DefinitionError, UsageError
-from populace.loading import checks, destinations, identities, shapes
+from populace.loading import checks, destinations, identities, lists, shapes
 from populace.loading.checks import meant
 from populace.loading.documents import Document, Keys, read, read_file
 from populace.loading.variables import VARIABLE, resolve_text
@@ -60,6 +60,7 @@ def load(name: str, folder: Path, environ: Mapping[str, str]) -> Space:
     space = loader.space()
     others = [_outline(other, folder, environ) for other in known if other != name]
     checks.check(space, others, documents, checks.Around(environ, folder.resolve().parent))
+    lists.check(space, documents)
     problems = [problem for document in documents.values() for problem in document.problems]
     if problems:
         raise DefinitionError(sorted(problems, key=_by_line))

@@ -1,7 +1,7 @@
 """What a destination is due: the difference between the current run and its ledger, computation by computation."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import polars as pl
@@ -9,13 +9,14 @@ import polars as pl
 from populace import sync
 from populace.definitions import Destination, Trait
 from populace.destinations import ADAPTERS
-from populace.destinations.protocol import Origin
+from populace.destinations.protocol import LIST, Origin
 from populace.errors import UsageError
 from populace.lake import runs
 from populace.lake.delivery import Ledger
 from populace.nodes import Count, Sum
 from populace.space import families
 from populace.space.opening import OpenSpace
+from populace.sync import spellings
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,22 +63,26 @@ class Books:
 
     `settled` are the outcomes that were written down and not folded yet, and those of the records that were under way.
     With `is_forgotten` it is as a resync makes it: nobody knows what the destination holds of what it was sent.
+    Everything is spelled as the destination spells identifiers (`normal`), whatever earlier versions told it.
+    `relisted` are the ids of lists that are others now, by the key of their audience: what is acknowledged, waits or
+    is parked of them was said of another list, and does not count.
     """
 
     ledger: Ledger
     settled: pl.DataFrame
     at: datetime
     is_forgotten: bool = False
+    normal: spellings.Normal = field(default_factory=dict)
+    relisted: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def are_stale(self) -> bool:
         """Whether they differ from what is stored."""
-        return self.is_forgotten or not self.settled.is_empty()
+        return self.is_forgotten or bool(self.relisted) or not self.settled.is_empty()
 
     def held(self, computation: sync.Computation, settled: pl.DataFrame | None = None) -> pl.DataFrame:
         """What the destination holds of a computation, after these further outcomes."""
-        held = _or_empty(self.ledger.acknowledged(computation), sync.HELD)
-        held = sync.acknowledge(held, _of(self.settled, computation), self.at)
+        held = self._stored(computation)
         held = sync.forget(held) if self.is_forgotten else held
         return held if settled is None else sync.acknowledge(held, _of(settled, computation), self.at)
 
@@ -88,8 +93,10 @@ class Books:
 
     def letters(self) -> pl.DataFrame:
         """What can never succeed."""
-        stored = _or_empty(self.ledger.letters(), sync.LETTERS)
-        return stored.clear() if self.is_forgotten else sync.park(stored, self._stored_queue(), self.settled, self.at)
+        stored = spellings.queued(_or_empty(self.ledger.letters(), sync.LETTERS), self.normal)
+        if self.is_forgotten:
+            return stored.clear()
+        return self._of_lists_there(sync.park(stored, self._stored_queue(), self.settled, self.at))
 
     def waiting(self) -> pl.DataFrame:
         """What waits; with what was under way at a kill, under the message ids it had."""
@@ -97,29 +104,59 @@ class Books:
         if self.is_forgotten:
             return stored.clear()
         left = stored.join(self.settled, on=sync.KEY, how="anti")
-        return pl.concat([left, sync.queue(stored, self.settled, self.at)]).sort(sync.KEY)
+        return self._of_lists_there(pl.concat([left, sync.queue(stored, self.settled, self.at)]).sort(sync.KEY))
 
     def fold(self, settled: pl.DataFrame, waiting: pl.DataFrame, letters: pl.DataFrame) -> None:
         """Write the ledger as it is after these outcomes."""
         pending = pl.concat([self.settled, settled]).select(sync.COMPUTATION).unique().rows()
-        touched = self.computations() if self.is_forgotten else sorted(sync.Computation(*each) for each in pending)
-        self.ledger.fold(((each, self.held(each, settled)) for each in touched), waiting, letters)
+        touched = {sync.Computation(*each) for each in pending}
+        if self.is_forgotten or self.relisted:
+            touched |= {each for each in self.computations() if self.is_forgotten or self._is_elsewhere(each)}
+        self.ledger.fold(((each, self.held(each, settled)) for each in sorted(touched)), waiting, letters)
+        # Afterwards: whoever is killed before has forgotten what was said of the old list, and forgets it once more.
+        for key, name in self.relisted.items():
+            self.ledger.keep_list(key, name)
 
     def clean(self) -> "Books":
         """The same after a fold: nothing is left to be folded in."""
-        return replace(self, settled=self.settled.clear(), is_forgotten=False)
+        return replace(self, settled=self.settled.clear(), is_forgotten=False, relisted={})
+
+    def _stored(self, computation: sync.Computation) -> pl.DataFrame:
+        """What is acknowledged of a computation, what a kill left behind included."""
+        if self._is_elsewhere(computation):
+            return sync.HELD.to_frame()
+        held = _or_empty(self.ledger.acknowledged(computation), sync.HELD)
+        held = spellings.held(held, self.normal) if self.normal else held
+        return sync.acknowledge(held, _of(self.settled, computation), self.at)
 
     def _stored_queue(self) -> pl.DataFrame:
-        return _or_empty(self.ledger.waiting(), sync.QUEUE)
+        return spellings.queued(_or_empty(self.ledger.waiting(), sync.QUEUE), self.normal)
+
+    def _is_elsewhere(self, computation: sync.Computation) -> bool:
+        """Whether it is of an audience that is kept in another list now."""
+        return (computation.kind, computation.form) == ("audience", LIST) and computation.key in self.relisted
+
+    def _of_lists_there(self, records: pl.DataFrame) -> pl.DataFrame:
+        """The records without those of lists that are others now."""
+        if not self.relisted:
+            return records
+        is_listed = (pl.col("kind") == "audience") & (pl.col("form") == LIST)
+        return records.filter(~(is_listed & pl.col("key").is_in(list(self.relisted))))
 
 
-def opened(ledger: Ledger, at: datetime) -> Books:
-    """The ledger with what was left behind; reads only."""
+def opened(ledger: Ledger, at: datetime, normal: spellings.Normal = spellings.AS_WRITTEN) -> Books:
+    """The ledger with what was left behind, spelled as its destination spells identifiers; reads only."""
     sending, batches = ledger.sending(), ledger.batches()
     settled = pl.concat([sync.SETTLED.to_frame(), *(_or_empty(each, sync.SETTLED) for each in batches)])
     if sending is not None:
         settled = pl.concat([settled, sync.under_way(_or_empty(sending, sync.RECORDS), settled)])
-    return Books(ledger, settled, at)
+    return Books(ledger, spellings.kept(settled, normal), at, normal=normal)
+
+
+def relisted(books: Books, ids: Mapping[str, str]) -> Books:
+    """The books where people name the lists of these audiences: what was said of another list is forgotten."""
+    remembered = books.ledger.lists() if ids else {}
+    return replace(books, relisted={key: each for key, each in ids.items() if remembered.get(key) != each})
 
 
 def origin(space: OpenSpace, node: Destination, ledger: Ledger) -> Origin:
@@ -179,6 +216,7 @@ class _Wanted:
         about = ADAPTERS[node.kind].ABOUT
         self.grain = about.grain
         self.by = sync.known(node, about.identifies or ("user_id", "email"))
+        self.normal = about.normal
         self.tables = {
             name: runs.table(space.lake, origin.run_id, name)
             for name in ("traits", "memberships", "external_ids", "changes")
@@ -189,7 +227,7 @@ class _Wanted:
 
     @property
     def people(self) -> pl.DataFrame:
-        return self._persons().people
+        return self._persons().told
 
     def of(self, computation: sync.Computation, held: pl.DataFrame) -> sync.Wanted:
         if self.grain == "audience":
@@ -199,8 +237,9 @@ class _Wanted:
 
     def _persons(self) -> sync.Desired:
         if self._desired is None:
-            people = sync.identified(self.tables["external_ids"], self.by)
-            self._desired = sync.Desired(people, self.tables["traits"], self.tables["memberships"])
+            people = sync.identified(self.tables["external_ids"], self.by, self.normal)
+            is_shared = bool(self.normal) and spellings.is_shared(people)
+            self._desired = sync.Desired(people, self.tables["traits"], self.tables["memberships"], is_shared)
         return self._desired
 
 

@@ -15,8 +15,9 @@ Everything is done computation by computation, (kind, key, form), so that memory
 `value` is canonical JSON text, so that 10 and 10.0 are equal; 'true' for a member, 'false' for
 an exit, null for a trait that is to be removed.
 
-`states` has the frames and outcomes, `people`, `desired`, `totals` and `difference` say what to send, `brake` whether
-that is too much to be meant, `settling` what became of it, `drift` how a destination differs from the ledger.
+`states` has the frames and outcomes, `people`, `spellings`, `desired`, `totals` and `difference` say what to send,
+`brake` whether that is too much to be meant, `settling` what became of it, `drift` how a destination differs from the
+ledger.
 """
 
 from populace.sync.brake import Removal, removal

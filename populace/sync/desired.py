@@ -7,6 +7,7 @@ import polars as pl
 
 from populace.definitions import Audience, Destination, Trait
 from populace.sync.alignment import NUMBER
+from populace.sync.spellings import once
 from populace.sync.states import WANTED, Computation
 
 Asked = dict[Computation, Trait | Audience]
@@ -53,11 +54,15 @@ class Desired:
         `identified`: the identifiers of each profile.
     traits, memberships
         Tables of the run (design 4). A definition that the run does not know yet has no rows.
+    is_shared
+        Some people go by one identifier there (`spellings`): it has the value, of those who have one, of the profile
+        whose id sorts first, and is a member if one of them is.
     """
 
     people: pl.DataFrame
     traits: pl.LazyFrame
     memberships: pl.LazyFrame
+    is_shared: bool = False
     _placed: pl.DataFrame | None = field(default=None, init=False)
 
     def of(self, computation: Computation) -> Wanted:
@@ -75,7 +80,7 @@ class Desired:
         # Infinity and NaN count as no value; nothing else becomes null on its way to JSON.
         value = pl.col(key)
         known = values.select(value.is_finite().sum() if schema[key].is_float() else value.count()).item()
-        return _wanted(rows, known)
+        return self._wanted(rows, known)
 
     def _audience(self, key: str) -> Wanted:
         of_it = self.memberships.filter(pl.col("audience") == key)
@@ -83,7 +88,18 @@ class Desired:
         rows = self.people.join(members, on="profile_id", how="semi", maintain_order="left").with_columns(
             value=pl.lit("true")
         )
-        return _wanted(rows, members.height)
+        return self._wanted(rows, members.height)
+
+    @property
+    def told(self) -> pl.DataFrame:
+        """The people, each identifier once."""
+        return once(self.people) if self.is_shared else self.people
+
+    def _wanted(self, rows: pl.DataFrame, known: int) -> Wanted:
+        # Whoever shares an identifier has one, and so is counted before only one of them is told.
+        without = known - int(rows.get_column("is_first").sum())
+        told = once(rows) if self.is_shared else rows
+        return Wanted(told.select(*WANTED, NUMBER), without)
 
     def _in_rows(self) -> pl.DataFrame:
         """The people who have traits, and in which row of the table: found once, so that no key needs a join."""
@@ -91,10 +107,6 @@ class Desired:
             rows = self.traits.select(pl.col("profile_id").cast(pl.String)).with_row_index("row").collect()
             self._placed = self.people.join(rows, on="profile_id", maintain_order="left")
         return self._placed
-
-
-def _wanted(rows: pl.DataFrame, known: int) -> Wanted:
-    return Wanted(rows.select(*WANTED, NUMBER), known - int(rows.get_column("is_first").sum()))
 
 
 def canonical(column: str, dtype: pl.DataType) -> pl.Expr:

@@ -6,6 +6,7 @@ import polars as pl
 
 from populace.definitions import Destination, Known
 from populace.sync.alignment import in_order
+from populace.sync.spellings import AS_WRITTEN, Normal, spelled
 
 TOLD = ("profile_id", "id_type", "id_value")
 ADDED = ("added_at", "message_id")
@@ -16,7 +17,7 @@ def known(destination: Destination, preferred: Sequence[str]) -> Known:
     return destination.identifiers or Known(tuple((each, "last") for each in preferred))
 
 
-def identified(external_ids: pl.LazyFrame, by: Known) -> pl.DataFrame:
+def identified(external_ids: pl.LazyFrame, by: Known, normal: Normal = AS_WRITTEN) -> pl.DataFrame:
     """Who is told about whom: the identifiers that each profile goes by.
 
     Parameters
@@ -26,16 +27,20 @@ def identified(external_ids: pl.LazyFrame, by: Known) -> pl.DataFrame:
     by
         The types, and which of several values of one: the one added first or last by (added_at, message_id), of those
         added at once the value that sorts first, or all.
+    normal
+        How the destination spells identifiers of a type. They are spelled before any is chosen: a person whose value
+        names nobody there has none of that type, and may go by another one.
 
     Returns
     -------
     (profile_id, id_type, id_value, is_first), one row per identifier; `is_first` in one row of each profile. A profile
-    without any of the types has none.
+    without any of the types has none. Only with `normal`, several profiles may have one identifier.
     """
     of_users = external_ids.filter(pl.col("collection") == "users").with_columns(pl.col("profile_id").cast(pl.String))
     found: list[pl.DataFrame] = []
     for id_type, strategy in by.types:
         rows = of_users.filter(pl.col("id_type") == id_type)
+        rows = _spelled(rows, normal, strategy) if id_type in normal else rows
         known = rows.select(TOLD).collect()
         for earlier in [] if by.is_each else found:
             known = known.join(earlier, on="profile_id", how="anti")
@@ -46,6 +51,12 @@ def identified(external_ids: pl.LazyFrame, by: Known) -> pl.DataFrame:
         pl.lit(True) if is_single and "all" not in dict(by.types).values() else pl.col("profile_id").is_first_distinct()
     )
     return in_order(together.with_columns(is_first=first))
+
+
+def _spelled(rows: pl.LazyFrame, normal: Normal, strategy: str) -> pl.LazyFrame:
+    """The rows of one type as the destination knows people; without those that it knows nobody by."""
+    found = spelled(rows.select(*TOLD, *ADDED).collect(), normal).drop_nulls("id_value")
+    return (found.unique(TOLD, maintain_order=True) if strategy == "all" else found).lazy()
 
 
 def _one_each(known: pl.DataFrame, dated: pl.LazyFrame, *, is_last: bool) -> pl.DataFrame:

@@ -75,6 +75,14 @@ def test_every_record_is_in_exactly_one_update(kind: str):
     assert sorted(told) == list(range(len(given)))
 
 
+@every_adapter
+def test_spelling_an_identifier_twice_is_spelling_it_once(kind: str):
+    for spell in ADAPTERS[kind].ABOUT.normal.values():
+        for name in [*NAMES, " Ann.B+x@GMail.com ", "+49 (0)170 1234567", "0170-1234567", "", "0" * 64]:
+            once = spell(name)
+            assert not once or spell(once) == once
+
+
 @about_people
 def test_an_update_is_about_one_person(kind: str):
     given = records(kind)
