@@ -78,8 +78,9 @@ format: setup  ## write the code as `check` wants it
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-manual: setup  ## write docs/language.md out of the spec tests of the language
+manual: setup  ## write docs/language.md out of the spec tests, and docs/destinations/ out of adapters and fixtures
 	@$(BIN)/python -m tests.spec.manual
+	@$(BIN)/python -m tests.contract.pages
 
 lock: setup  ## resolve requirements.txt anew from pyproject.toml
 	$(BIN)/python -m pip install -qq --disable-pip-version-check "uv>=0.9"

@@ -3,16 +3,19 @@
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from typing import Any
 
 import click
+import polars as pl
 
 from populace.cli import output
 from populace.cli.local import FOLDER, MARK, keep_prefect_here
 from populace.cli.running import start, summarise
 from populace.definitions import Storage
+from populace.destinations import ADAPTERS
 from populace.lake.objects import open_store, write_table
 from populace.space import OpenSpace, open_space, views
 
@@ -20,6 +23,7 @@ from populace.space import OpenSpace, open_space, views
 AS_OF = datetime(2026, 9, 1, tzinfo=UTC)
 EVENTS = 200_000
 SPACE = "dev"
+AUDIENCE = "new_users_7_days"
 
 NEXT = """
 [bold]Look further[/]
@@ -46,7 +50,7 @@ def demo(store: str, events: int, *, as_json: bool) -> None:
     _start_afresh()
     with ExitStack() as stack:
         os.environ.update(stack.enter_context(_storage(store)))
-        receiver = stack.enter_context(_receiver())
+        tools = stack.enter_context(_tools())
         _write_archive(events, quiet=as_json)
         parameters = {"space": SPACE, "as_of": AS_OF}
         code = start("recompute", parameters, quiet=as_json)
@@ -54,10 +58,10 @@ def demo(store: str, events: int, *, as_json: bool) -> None:
             raise SystemExit(code)  # what went wrong is told, and there is nothing to show
         opening = open_space(SPACE, "definitions", os.environ)
         summarise(opening, AS_OF, as_json=as_json, delivered=True)
+        members = views.members(opening, AUDIENCE)
+        _tell_tools(_held(opening, tools, members.height), as_json=as_json)
         if not as_json:
-            people = f"{len(receiver.people):,} people in {receiver.requests} signed requests"
-            output.screen.print(f"The webhook's receiver now knows {people}.")
-            hints = {"as_of": f"{AS_OF:%Y-%m-%d}", "example": _example(opening), "populace": _command()}
+            hints = {"as_of": f"{AS_OF:%Y-%m-%d}", "example": _example(members), "populace": _command()}
             output.screen.print((NEXT if store == "file" else GONE).format(**hints), soft_wrap=True)
     raise SystemExit(code)
 
@@ -90,11 +94,11 @@ def _storage(store: str) -> Iterator[dict[str, str]]:
 
 
 @contextmanager
-def _receiver() -> Iterator:
-    from demo import receiver
+def _tools() -> Iterator:
+    from demo import tools
 
-    with receiver.serve("demo") as found:
-        os.environ.update({"DEMO_WEBHOOK": "true", "DEMO_WEBHOOK_URL": found.url, "DEMO_WEBHOOK_SECRET": "demo"})
+    with tools.serving() as found:
+        os.environ.update(tools.environment(found))
         yield found
 
 
@@ -119,9 +123,38 @@ def _command() -> str:
     return "populace" if shutil.which("populace") else os.path.relpath(sys.argv[0])
 
 
-def _example(opening: OpenSpace) -> str:
+def _held(opening: OpenSpace, tools: Mapping[str, Any], members: int) -> list[dict[str, Any]]:
+    """What the tools themselves hold of the audience, each beside the number of members that were computed."""
+    from demo.tools import held, listed
+
+    (audience,) = (each for each in opening.definition.audiences if each.key == AUDIENCE)
+    kinds = {each.name: each.kind for each in opening.definition.destinations}
+    told: dict[str, list[str]] = {name: [] for name in tools}
+    for each in audience.deliveries:
+        if each.destination in tools:
+            told[each.destination].append(each.form or ADAPTERS[kinds[each.destination]].ABOUT.forms[0])
+    return [
+        {
+            "tool": name,
+            "told": told[name],
+            "members": members,
+            "true_there": held(tool, AUDIENCE) if "property" in told[name] else None,
+            "on_the_list": listed(tool, (AUDIENCE, audience.name)) if "list" in told[name] else None,
+        }
+        for name, tool in tools.items()
+    ]
+
+
+def _tell_tools(rows: list[dict[str, Any]], *, as_json: bool) -> None:
+    if as_json:
+        output.emit({"about": "tool", "audience": AUDIENCE, **row} for row in rows)
+    else:
+        output.table(f"{AUDIENCE}, as the tools have it", rows)
+
+
+def _example(members: pl.DataFrame) -> str:
     """Somebody who just signed up."""
-    found = views.members(opening, "new_users_7_days").head(1).rows(named=True)
+    found = members.head(1).rows(named=True)
     identifiers = {each["id_type"]: each["id_value"] for each in (found[0]["identifiers"] if found else [])}
     return f"user_id:{identifiers['user_id'][0]}" if "user_id" in identifiers else "email:jane@example.com"
 

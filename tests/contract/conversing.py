@@ -1,7 +1,9 @@
 """Adapters under test, the settings in their fixture folder, and conversations without a wire."""
 
+import itertools
 import json
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -9,12 +11,13 @@ from typing import Any
 from populace.destinations import HTTP
 from populace.destinations.protocol import Answer, HttpAdapter, Request, Response, Update, Verdict, in_order, packed
 from tests import rolodex
-from tests.sent import ORIGIN
+from tests.sent import ORIGIN, record
 
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
 ADAPTERS: dict[str, HttpAdapter] = {**HTTP, "rolodex": rolodex}
 AT = 1_700_000_000
 MOST_REQUESTS = 1_000  # of one conversation
+ANSWERED = {"status": 200, "body": {}}  # what is answered where a fixture does not say it
 
 Responding = Iterator[Response]
 
@@ -67,3 +70,55 @@ def verdicts(answer: Answer, batch: Sequence[Update]) -> list[Verdict]:
     found = [answer] * len(batch) if isinstance(answer, Verdict) else answer
     assert len(found) == len(batch)
     return found
+
+
+# --- fixtures -----------------------------------------------------------------------------------------
+
+
+@dataclass
+class Played:
+    """What became of a fixture: the records as the sender has them, all requests, and a verdict for each record."""
+
+    records: list[dict[str, Any]]
+    requests: list[Request] = field(default_factory=list)
+    verdicts: dict[int, Verdict] = field(default_factory=dict)
+
+
+def played(kind: str, case: Mapping[str, Any]) -> Played:
+    """The conversations about the records of a fixture, one batch after the other."""
+    changed = case.get("settings", {})
+    responses = (_response(each) for each in itertools.chain(case.get("responses", ()), itertools.repeat(ANSWERED)))
+    found = Played([_record(each) for each in case["records"]])
+    for update in updates(kind, found.records, changed):
+        if update.problem:
+            found.verdicts |= dict.fromkeys(update.records, Verdict("invalid", update.problem))
+    for batch in batches(kind, found.records, changed):
+        asked, answer = conversation(kind, batch, responses, changed)
+        found.requests += asked
+        for update, verdict in zip(batch, verdicts(answer, batch), strict=True):
+            found.verdicts |= dict.fromkeys(update.records, verdict)
+    return found
+
+
+def readable(request: Request) -> dict[str, Any]:
+    """A request as a fixture has it: the body as JSON where it is JSON, headers as they are sent."""
+    try:
+        body = json.loads(request.body) if request.body else None
+    except ValueError:
+        body = request.body.decode()
+    return {"request": f"{request.method} {request.url}", "headers": dict(request.headers), "body": body}
+
+
+def _record(written: Mapping[str, Any]) -> dict[str, Any]:
+    value = {"value": json.dumps(written["value"])} if written.get("value") is not None else {}
+    names = {"person", "key", "value"}
+    plain = {name: each for name, each in written.items() if name not in names}
+    given = {name: each for name, each in written.items() if name in names} | value
+    return record(**given, **plain)
+
+
+def _response(written: Mapping[str, Any]) -> Response:
+    body = written.get("body", "")
+    return Response(
+        written["status"], written.get("headers", {}), (body if isinstance(body, str) else json.dumps(body)).encode()
+    )

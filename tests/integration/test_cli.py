@@ -85,7 +85,7 @@ def sizes(answer: Answer) -> dict[str, int]:
 
 def test_the_demo_prints_rows_and_nothing_else(shown):
     assert shown.err == ""
-    assert Counter(row["about"] for row in shown.rows) == {"source": 3, "run": 1, "destination": 2}
+    assert Counter(row["about"] for row in shown.rows) == {"source": 3, "run": 1, "destination": 2, "tool": 1}
 
 
 def test_the_demo_counts_what_it_wrote(shown):
@@ -103,6 +103,14 @@ def test_the_demo_finds_who_signed_up(shown, place):
     assert sizes(shown)["new_users_7_days"] == signed_up.height
     assert {row["status"] for row in about(shown.rows, "destination")} == {"success"}
     assert (place / "demo-data" / "warehouse.db").exists()
+
+
+def test_the_tools_of_the_demo_hold_who_signed_up(shown):
+    members = sizes(shown)["new_users_7_days"]
+    for row in about(shown.rows, "tool"):
+        assert row["members"] == members > 0
+        assert row["told"]
+        assert {row["true_there"], row["on_the_list"]} - {None} == {members}
 
 
 def test_the_demo_removes_no_folder_that_is_not_its_own(tmp_path):

@@ -1,4 +1,4 @@
-"""The examples of docs/object-storage.md, run on files that a sync wrote."""
+"""The examples of docs/destinations/object_storage.md, run on files that a sync wrote."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,7 @@ from populace.destinations import problems
 from tests.companies import ROOT
 from tests.deliveries import open_space, publish, send
 
-TEXT = (ROOT / "docs/object-storage.md").read_text()
+TEXT = (ROOT / "docs/destinations/object_storage.md").read_text()
 PLANS = {"p1": "gold", "p2": "", "p3": 'a "quoted"\n=1'}
 
 
@@ -30,7 +30,7 @@ def written(folder: Path, **settings: str) -> None:
 
 def run(example: str) -> dict[str, Any]:
     names: dict[str, Any] = {}
-    exec(compile(example, "docs/object-storage.md", "exec"), names)
+    exec(compile(example, "docs/destinations/object_storage.md", "exec"), names)
     return names
 
 

@@ -1,4 +1,4 @@
-"""The queries of docs/warehouse.md run, on both databases, and its tables have the columns that it lists."""
+"""The queries of docs/destinations/warehouse.md run, on both databases; its tables have the columns that it lists."""
 
 import re
 import shutil
@@ -13,7 +13,7 @@ from tests.integration.test_warehouse_profiles import mirror
 from tests.warehouses import Warehouse, records, tell
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = (ROOT / "docs/warehouse.md").read_text()
+PAGE = (ROOT / "docs/destinations/warehouse.md").read_text()
 QUERIES = [
     each.strip()
     for block in re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)

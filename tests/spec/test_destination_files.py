@@ -12,7 +12,9 @@ from populace.destinations import ADAPTERS
 from populace.destinations.protocol import PEOPLE, About, Setting
 from tests.definition_files import HOOK, prod
 
-DOCUMENTS = [Path(__file__).resolve().parents[2] / "docs" / name for name in ("definitions.md", "destinations.md")]
+DOCUMENTS = [
+    Path(__file__).resolve().parents[2] / "docs" / name for name in ("definitions.md", "destinations/slack.md")
+]
 KINDS = "identifiers:\n  user_id:\n  email:\n  anonymous_id:\n  app_id:\n  ios.idfa:\n  group_id:\n"
 
 

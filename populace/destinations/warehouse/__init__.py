@@ -1,8 +1,8 @@
 """Warehouse: what people are and what was told of them, as tables of PostgreSQL or SQLite.
 
 The tables are those that Segment writes (destinations.md 14, Segment 6.9 and 2.12), so that queries move over:
-`tables` has their columns, `docs/warehouse.md` says what they are for. In PostgreSQL they lie in the schema
-`populace_<space>`, in SQLite, which has none, they begin with that name.
+`tables` has their columns, `docs/destinations/warehouse.md` says what they are for. In PostgreSQL they lie in the
+schema `populace_<space>`, in SQLite, which has none, they begin with that name.
 
 * The form `property` keeps `users` and `audience_members` equal to the run; who left is in `audience_past_members`.
   With the setting `history` each record is a row of `identifies`, too.
