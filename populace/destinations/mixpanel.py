@@ -21,7 +21,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from populace.destinations import calls, hosts
-from populace.destinations.bodies import TYPE, code, document, encoded, is_there, listed, unexpected, value
+from populace.destinations.bodies import TYPE, code, document, encoded, listed, unexpected, value
 from populace.destinations.protocol import (
     EVENT,
     PEOPLE,
@@ -225,31 +225,31 @@ def held(key: str, form: str, people: Sequence[tuple[str, str]], origin: Origin,
     found: Found = []
     for start in range(0, len(people), READ):
         types = {name: id_type for id_type, name in people[start : start + READ]}
-        profiles = yield from _asked({"distinct_ids": list(types), "output_properties": [key]}, settings)
+        profiles = yield from _asked(list(types), key, settings)
         if isinstance(profiles, Verdict):
             return profiles
-        for each in profiles:
-            name, there = str(each.get("$distinct_id")), (each.get("$properties") or {}).get(key)
-            if name in types and is_there(there):
-                found.append((types[name], name, there))
+        named = [(str(each.get("$distinct_id")), each.get("$properties")) for each in profiles]
+        there = [(name, each.get(key)) for name, each in named if name in types and isinstance(each, dict)]
+        found += [(types[name], name, each) for name, each in there if each is not None and each is not False]
     return found
 
 
-def _asked(question: dict[str, Any], settings: Settings) -> Generator[Request, Response, list[Any] | Verdict]:
-    """The profiles that a query finds, page by page; pages belong to the session of the first."""
+def _asked(names: list[str], key: str, settings: Settings) -> Generator[Request, Response, list[Any] | Verdict]:
+    """The profiles of these people, page by page; all pages belong to the session of the first."""
+    question = {"distinct_ids": encoded(names), "output_properties": encoded([key])}
     found: list[Any] = []
-    page: dict[str, Any] = {}
-    while len(found) < len(question["distinct_ids"]):
-        response = yield _query({**{name: encoded(each) for name, each in question.items()}, **page}, settings)
+    session: dict[str, Any] = {}
+    while len(found) < len(names):
+        response = yield _query({**question, **session}, settings)
         body = document(response)
         results = body.get("results")
         if response.status >= 300 or not isinstance(results, list):
             return unexpected(response)
-        found += [each for each in results if isinstance(each, dict)]
+        found += results
         if not results or len(results) < (body.get("page_size") or len(results) + 1):
             break
-        page = {"session_id": body.get("session_id"), "page": int(body.get("page") or 0) + 1}
-    return found
+        session = {"session_id": body.get("session_id"), "page": session.get("page", 0) + 1}
+    return [each for each in found if isinstance(each, dict)]
 
 
 def _query(fields: dict[str, Any], settings: Settings) -> Request:
