@@ -234,7 +234,7 @@ def held(key: str, form: str, people: Sequence[tuple[str, str]], origin: Origin,
         if response.status != 200 or not isinstance(profile, dict):
             return unexpected(response)
         there = profile.get(key)
-        found += [(id_type, id_value, there)] if there not in (None, False) else []
+        found += [(id_type, id_value, there)] if there is not None and there is not False else []
     return found
 
 

@@ -286,8 +286,13 @@ def held(key: str, form: str, people: Sequence[tuple[str, str]], origin: Origin,
         if response.status != 200 or not isinstance(users, list):
             return unexpected(response)
         there = [_property(each, key) for each in users if isinstance(each, dict) and each.get("uid") == id_value]
-        found += [(id_type, id_value, each) for each in there if each not in (None, False, "")]
+        found += [(id_type, id_value, each) for each in there if _is_there(each)]
     return found
+
+
+def _is_there(found: Any) -> bool:
+    """Whether it is a value; 0 is one, and false and empty text, which take values away, are none."""
+    return found is not None and found is not False and found != ""
 
 
 def _property(user: Mapping[str, Any], key: str) -> Any:
