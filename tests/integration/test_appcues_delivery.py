@@ -162,9 +162,9 @@ def test_a_list_of_segments_that_cannot_be_read_makes_no_new_one(vendor: Appcues
 
 
 def test_a_profile_is_read_back(vendor: Appcues):
-    vendor.profiles = {"ann": {"plan": "gold"}, "bo": {"plan": False}, "cy": {}}
-    people = [("user_id", each) for each in ("ann", "bo", "cy", "nobody")]
-    assert _read(vendor, people, vendor.settings) == [("user_id", "ann", "gold")]
+    vendor.profiles = {"ann": {"plan": "gold"}, "bo": {"plan": False}, "cy": {}, "zero": {"plan": 0}}
+    people = [("user_id", each) for each in ("ann", "bo", "cy", "zero", "nobody")]
+    assert _read(vendor, people, vendor.settings) == [("user_id", "ann", "gold"), ("user_id", "zero", 0)]
     assert _read(vendor, people, {**vendor.settings, "api_key": "x"}).outcome == "refused"
 
 

@@ -190,9 +190,9 @@ def test_a_wrong_key_holds_everything_and_is_told_nowhere(vendor: FullStory):
 
 
 def test_properties_are_read_back():
-    people = [("user_id", each) for each in ("ann&b", "bo", "cy", "nobody")]
+    people = [("user_id", each) for each in ("ann&b", "bo", "cy", "zero", "nobody")]
     reading = fullstory.held("_plan", "property", people, ORIGIN, {"api_key": KEY})
-    held = {"ann&b": {"x_plan": "gold"}, "bo": {"x_plan": ""}, "cy": {"x_plan": False}}
+    held = {"ann&b": {"x_plan": "gold"}, "bo": {"x_plan": ""}, "cy": {"x_plan": False}, "zero": {"x_plan": 0}}
     request, asked = next(reading), []
     try:
         while True:
@@ -202,9 +202,9 @@ def test_properties_are_read_back():
             request = reading.send(Response(200, {}, json.dumps({"results": users}).encode()))
     except StopIteration as end:
         found = end.value
-    assert found == [("user_id", "ann&b", "gold")]
+    assert found == [("user_id", "ann&b", "gold"), ("user_id", "zero", 0)]
     assert asked[0] == "https://api.fullstory.com/v2/users?uid=ann%26b"
-    assert len(asked) == 4
+    assert len(asked) == 5
 
 
 # --- what peers get wrong ---------------------------------------------------------------------------
