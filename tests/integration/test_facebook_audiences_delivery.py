@@ -17,7 +17,7 @@ from tasks.listing import Lists
 from tests import deliveries
 from tests.deliveries import ledger, open_space, publish
 from tests.deliveries import send as deliver
-from tests.sent import opened, outcomes, record, send
+from tests.sent import ORIGIN, opened, outcomes, record, send
 
 PEOPLE = [f"u{each:02d}@x.org" for each in range(20)]
 
@@ -154,6 +154,8 @@ def test_peer_defect_adding_and_removing_at_once(vendor: Facebook):
     assert outcomes(to(vendor, told, lists)) == {"delivered": 22}
     assert vendor.verbs == ["POST", "POST", "DELETE", "DELETE"]
     assert (vendor.most_per_list, vendor.most_under_way) == (1, 1)
+    # Only the first stage may have several requests under way.
+    assert {each.stage for each in facebook_audiences.updates(told, ORIGIN, vendor.settings)} == {1}
 
 
 def test_a_listing_that_is_no_answer_makes_no_second_audience():

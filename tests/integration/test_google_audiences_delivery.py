@@ -13,7 +13,7 @@ from populace.definitions import Bounds
 from populace.destinations import google_audiences
 from populace.destinations.protocol import Verdict
 from tasks.listing import Lists
-from tests.sent import QUICK, UNBOUNDED, opened, outcomes, record, send
+from tests.sent import ORIGIN, QUICK, UNBOUNDED, opened, outcomes, record, send
 
 FAST = Bounds(requests_per_second=1_000)  # for what is not about the pace
 PEOPLE = [f"u{each:02d}@x.org" for each in range(20)]
@@ -158,10 +158,13 @@ def test_peer_defect_what_is_not_normalised(vendor: Google):
 def test_peer_defect_one_bitmap_for_adding_and_removing(vendor: Google):
     vendor.held[next(iter(vendor.names))] = known(vendor, PEOPLE[10:])
     vendor.unwanted = {PEOPLE[1], PEOPLE[12]}
-    found = to(vendor, [on(each) for each in PEOPLE[:10]] + [on(each, "false") for each in PEOPLE[10:]])
+    told = [on(each) for each in PEOPLE[:10]] + [on(each, "false") for each in PEOPLE[10:]]
+    found = to(vendor, told)
     assert [at for at, each in enumerate(found) if each.outcome != "delivered"] == [1, 12]
     assert vendor.members("buyers") == known(vendor, [PEOPLE[0], *PEOPLE[2:10], PEOPLE[12]])
     assert (vendor.verbs, vendor.most_per_list) == (["ingest", "remove"], 1)
+    # Only the first stage may have several requests under way.
+    assert {each.stage for each in google_audiences.updates(told, ORIGIN, vendor.settings)} == {1}
 
 
 def test_peer_defect_fields_that_are_not_there(vendor: Google):
