@@ -37,9 +37,10 @@ class Sender(http.Sender):
         if computation.form == LIST and computation.key not in self.lists.known:
             for verdict in self._listed([computation.key]).values():
                 raise _error(verdict)
-        parts = acknowledged.select(sync.IDENTIFIER).iter_slices(CHUNK)
-        asked = [[]] if computation.form == LIST else [each.rows() for each in parts]
-        found = [each for people in asked for each in self._asked_for(computation, people)]
+        # A list is read whole.
+        size = max(acknowledged.height, 1) if computation.form == LIST else CHUNK
+        parts = acknowledged.select(sync.IDENTIFIER).iter_slices(size)
+        found = [each for people in parts for each in self._asked_for(computation, people.rows())]
         rows = spelled(self._normally(found), acknowledged)
         named = {name: pl.lit(each) for name, each in computation._asdict().items()}
         there = pl.DataFrame(rows, schema=dict.fromkeys((*sync.IDENTIFIER, "value"), pl.String), orient="row")
@@ -86,9 +87,22 @@ def spelled(found: Found, acknowledged: pl.DataFrame) -> list[tuple[str, str, st
     there = {}
     for id_type, id_value, value in found:
         text, before = comparable(value), known.get((id_type, id_value))
-        is_same = before is not None and comparable(json.loads(before)) == text
-        there[id_type, id_value] = before if is_same else text
+        there[id_type, id_value] = before if before is not None and _is_same(value, json.loads(before)) else text
     return [(*who, text) for who, text in there.items()]
+
+
+def _is_same(found: Any, told: Any) -> bool:
+    """Whether a value is the one that was told; some vendors keep a list or an object as its JSON text."""
+    if isinstance(told, list | dict) and isinstance(found, str):
+        return _parsed(found) == comparable(told)
+    return comparable(found) == comparable(told)
+
+
+def _parsed(text: str) -> str:
+    try:
+        return comparable(json.loads(text))
+    except ValueError:
+        return ""
 
 
 def comparable(value: Any) -> str:

@@ -6,7 +6,7 @@ next sync repairs what this one did not.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import polars as pl
@@ -122,7 +122,10 @@ def _compared(books: Books, reader: Reader) -> Iterator[Compared]:
             named = {name: pl.lit(each) for name, each in computation._asdict().items()}
             asked = reader.readable(held.with_columns(**named).select(list(sync.STATE)))
             drift = sync.drift(asked, reader.held(asked)) if asked.height else sync.NO_DRIFT
-            yield Compared(computation, held, drift, held.height - asked.height)
+            unread = held.height - asked.height
+            # Who is known there by what cannot be asked for would look like a stranger.
+            drift = replace(drift, extra=drift.extra.clear()) if unread else drift
+            yield Compared(computation, held, drift, unread)
 
 
 def _reader(space: OpenSpace, node: Destination, sender: object) -> Reader:

@@ -21,7 +21,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from populace.destinations import calls, hosts
-from populace.destinations.bodies import TYPE, code, document, encoded, listed, unexpected, value
+from populace.destinations.bodies import TYPE, code, document, encoded, is_there, listed, unexpected, value
 from populace.destinations.protocol import (
     EVENT,
     PEOPLE,
@@ -230,7 +230,7 @@ def held(key: str, form: str, people: Sequence[tuple[str, str]], origin: Origin,
             return profiles
         named = [(str(each.get("$distinct_id")), each.get("$properties")) for each in profiles]
         there = [(name, each.get(key)) for name, each in named if name in types and isinstance(each, dict)]
-        found += [(types[name], name, each) for name, each in there if each is not None and each is not False]
+        found += [(types[name], name, each) for name, each in there if is_there(each)]
     return found
 
 

@@ -283,7 +283,8 @@ class ReadableAdapter(Protocol):
     ) -> Reading:
         """What is there of the trait or audience `key`: of a list everybody on it, else of these (id_type, id_value).
 
-        Nobody who is not on the list, and has no value or false, is in it. Everything it yields is a question.
+        Somebody on the list whom we know by one of these is called by it. Whoever has no value, or false, is not in
+        it. Everything it yields is a question.
         """
 
 
