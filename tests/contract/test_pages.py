@@ -79,7 +79,9 @@ def test_no_page_holds_a_secret(kind: str):
 def test_the_yaml_of_a_page_loads(kind: str, tmp_path: Path):
     entries, outputs = shown_entries(kind), list(shown_outputs(kind))
     assert kind in {each["kind"] for each in entries.values()}
-    audiences = {f"example_{at}": {"query": SOME, "destinations": each} for at, each in enumerate(outputs)}
+    listed = [key for each in entries.values() for key in each.get("lists", ())]
+    keys = [*listed, *(f"example_{at}" for at in range(len(listed), len(outputs)))]
+    audiences = {key: {"query": SOME, "destinations": each} for key, each in zip(keys, outputs, strict=True)}
     files = {"space": SPACE, "destinations": yaml.safe_dump(entries), "audiences": yaml.safe_dump(audiences)}
     files["identity"] = yaml.safe_dump({"identifiers": {each: {} for each in IDENTIFIERS}})
     (tmp_path / "dev").mkdir()
