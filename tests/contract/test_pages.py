@@ -79,10 +79,9 @@ def test_no_page_holds_a_secret(kind: str):
 def test_the_yaml_of_a_page_loads(kind: str, tmp_path: Path):
     entries, outputs = shown_entries(kind), list(shown_outputs(kind))
     assert kind in {each["kind"] for each in entries.values()}
-    # An entry that names lists names audiences.
-    named = [audience for each in entries.values() for audience in each.get("lists", ())]
-    names = [*named, *(f"example_{at}" for at in range(len(outputs)))]
-    audiences = {name: {"query": SOME, "destinations": each} for name, each in zip(names, outputs, strict=False)}
+    listed = [key for each in entries.values() for key in each.get("lists", ())]
+    keys = [*listed, *(f"example_{at}" for at in range(len(listed), len(outputs)))]
+    audiences = {key: {"query": SOME, "destinations": each} for key, each in zip(keys, outputs, strict=True)}
     files = {"space": SPACE, "destinations": yaml.safe_dump(entries), "audiences": yaml.safe_dump(audiences)}
     files["identity"] = yaml.safe_dump({"identifiers": {each: {} for each in IDENTIFIERS}})
     (tmp_path / "dev").mkdir()
