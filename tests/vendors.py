@@ -19,7 +19,7 @@ from demo.vendors.segment import Segment
 from demo.vendors.server import Vendor
 from demo.vendors.webhook import Receiver
 from populace.definitions import Bounds, Delivery, Destination
-from populace.destinations.protocol import HttpAdapter
+from populace.destinations.protocol import LIST, HttpAdapter, ListAdapter
 from populace.space import OpenSpace
 from tests import deliveries
 from tests.contract.conversing import ADAPTERS
@@ -60,7 +60,7 @@ def id_type(kind: str) -> str:
 
 def delivering(folder: Path, kind: str, vendor: Vendor, form: str, **more: Any) -> OpenSpace:
     """A space that delivers the audience `buyers`, and the trait `plan` where there is a form for it, to a vendor."""
-    changes = {"bounds": FAST, "brake": 1.0, **more}
+    changes = {"bounds": FAST, "brake": 1.0, "lists": given(kind, vendor, form), **more}
     node = replace(Destination("crm", kind, tuple(vendor.settings.items())), **changes)
     space = deliveries.open_space(folder, node, *(["buyers"] if form in ("list", "event") else ["plan", "buyers"]))
     ways = (Delivery("crm", form),)
@@ -69,6 +69,12 @@ def delivering(folder: Path, kind: str, vendor: Vendor, form: str, **more: Any) 
         for name in ("traits", "audiences")
     }
     return replace(space, definition=replace(space.definition, **told))
+
+
+def given(kind: str, vendor: Vendor, form: str) -> tuple[tuple[str, str], ...]:
+    """The list that people made over there by hand, where no API makes one."""
+    is_made = form != LIST or isinstance(adapter(kind), ListAdapter)
+    return () if is_made else (("buyers", vendor.make("buyers")),)
 
 
 def publish(space: OpenSpace, kind: str, number: int, plans: dict[str, Any], members: Collection[str]) -> None:

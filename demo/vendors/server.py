@@ -143,6 +143,11 @@ class Vendor(ABC):
         """Let these be known, where somebody has to be before they can join a list."""
         self.known.update(people)
 
+    def make(self, name: str) -> str:
+        """Make a list by hand, where there is no other way; returns its id."""
+        message = f"no list {name!r} can be made here"
+        raise LookupError(message)
+
     def known_as(self, person: str) -> str:
         """What it calls somebody, for whom we have a plain identifier."""
         return person
