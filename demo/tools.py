@@ -3,12 +3,22 @@
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
+from demo.vendors.amplitude import Amplitude
+from demo.vendors.appcues import Appcues
+from demo.vendors.fullstory import FullStory
+from demo.vendors.iterable import Iterable as Iterable_
 from demo.vendors.server import Vendor, serve
 from demo.vendors.webhook import Receiver
 
 Tools = Mapping[str, Vendor]  # by the name that each has in definitions/dev/destinations.yaml
 
-TOOLS: dict[str, type[Vendor]] = {"webhook": Receiver}
+TOOLS: dict[str, type[Vendor]] = {
+    "amplitude": Amplitude,
+    "appcues": Appcues,
+    "fullstory": FullStory,
+    "iterable": Iterable_,
+    "webhook": Receiver,
+}
 
 
 @contextmanager
@@ -20,8 +30,10 @@ def serving() -> Iterator[Tools]:
 
 def environment(tools: Tools) -> dict[str, str]:
     """What definitions/dev/destinations.yaml asks for: that there are tools, and the settings of each."""
-    settings = [(name, *each) for name, tool in tools.items() for each in tool.settings.items()]
-    return {"DEMO_WEBHOOK": "true"} | {f"DEMO_{name}_{each}".upper(): value for name, each, value in settings}
+    found = {"DEMO_TOOLS": "true", "DEMO_WEBHOOK": "true"}
+    for name, tool in tools.items():
+        found |= {f"DEMO_{name}_{setting}".upper(): value for setting, value in tool.settings.items()}
+    return found
 
 
 def held(tool: Vendor, key: str) -> int:
