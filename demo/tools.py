@@ -30,10 +30,10 @@ def serving() -> Iterator[Tools]:
 
 def environment(tools: Tools) -> dict[str, str]:
     """What definitions/dev/destinations.yaml asks for: that there are tools, and the settings of each."""
-    settings = [(name, *each) for name, tool in tools.items() for each in tool.settings.items()]
-    return {"DEMO_TOOLS": "true", "DEMO_WEBHOOK": "true"} | {
-        f"DEMO_{name}_{each}".upper(): value for name, each, value in settings
-    }
+    found = {"DEMO_TOOLS": "true", "DEMO_WEBHOOK": "true"}
+    for name, tool in tools.items():
+        found |= {f"DEMO_{name}_{setting}".upper(): value for setting, value in tool.settings.items()}
+    return found
 
 
 def held(tool: Vendor, key: str) -> int:

@@ -161,7 +161,8 @@ def destinations(rows: Iterable[Row]) -> None:
     """The funnel of each destination, without steps that are empty everywhere, and what there is to say about it."""
     listed = [{**row, **(funnel(row) if "computed" in row else {})} for row in rows]
     steps = [name for name in funnel({}) if name in ALWAYS or any(row.get(name) for row in listed)]
-    shown = ("kind", "status", *steps)
+    kind = () if all(row["kind"] == row["destination"] for row in listed) else ("kind",)
+    shown = (*kind, "status", *steps)
     is_across = len(listed) <= MOST_ACROSS
     if is_across:
         lines = [

@@ -141,9 +141,9 @@ def test_wrong_usage(arguments, typing):
 
 def test_check(type_):
     (row,) = type_("check", "--json").rows
-    counts = {"sources": 3, "traits": 5, "families": 1, "audiences": 4, "destinations": 2}
+    counts = {"sources": 3, "traits": 5, "families": 1, "audiences": 4, "destinations": 6}
     assert row == {"space": "dev", "warnings": []} | counts
-    assert "3 sources, 5 traits, 1 families, 4 audiences, 2 destinations" in type_("check").out
+    assert "3 sources, 5 traits, 1 families, 4 audiences, 6 destinations" in type_("check").out
 
 
 def test_status(type_, shown):

@@ -140,7 +140,8 @@ def test_what_cannot_be_read_back_is_wrong_usage(type_):
 def test_a_destination_that_is_not_there_is_wrong_usage(type_, command):
     answer = type_(command, "--destination", "crm")
     assert (answer.code, answer.out) == (2, "")
-    assert "no destination 'crm' in space 'dev'; there is warehouse, webhook" in answer.err
+    there = "amplitude, appcues, fullstory, iterable, warehouse, webhook"
+    assert f"no destination 'crm' in space 'dev'; there is {there}" in answer.err
     assert type_(command).code == 2
 
 

@@ -62,6 +62,11 @@ def pointers(company: Company, lake: Path | None = None) -> list[dict]:
     return [json.loads(file.read_text()) for file in sorted((lake or company.lake).glob("runs/published/*.json"))]
 
 
+def delivered(rows: list[dict]) -> dict[str, str]:
+    """How the destinations ended that are not disabled: the demo's tools are, where the demo does not run."""
+    return {row["destination"]: row["status"] for row in rows if row["status"] != "disabled"}
+
+
 def spoil(company: Company, folder: Path) -> None:
     """Give the company an archive of its own, with an object in it that is no Parquet."""
     source = Path(company.archive.removeprefix("file://"))
@@ -96,7 +101,7 @@ def test_a_slow_destination_delays_no_other(company, typing):
         company.more |= {"DEMO_WEBHOOK": "true", "DEMO_WEBHOOK_URL": slow.url, "DEMO_WEBHOOK_SECRET": "demo"}
         answer = typing.type("sync", "dev", "--json", company=company)
     assert answer.code == 0, answer
-    assert {row["destination"]: row["status"] for row in answer.rows} == {"warehouse": "success", "webhook": "success"}
+    assert delivered(answer.rows) == {"warehouse": "success", "webhook": "success"}
     done = {name: (company.lake / f"ledger/{name}/report.json").stat().st_mtime for name in ("warehouse", "webhook")}
     assert done["webhook"] - done["warehouse"] > 2
 
@@ -232,7 +237,7 @@ def test_artifacts_tell_counts_and_nobody(company, heard, prefect_server, typing
     replay, run, sync = (by_key[f"populace-dev-{name}"]["data"] for name in ("replay", "run", "sync"))
     assert {row["source"] for row in _rows(replay)} == {"web", "server", "split"}
     assert pointers(company)[-1]["run_id"] in run
-    assert {row["destination"]: row["status"] for row in _rows(sync)} == {"warehouse": "success", "webhook": "success"}
+    assert delivered(_rows(sync)) == {"warehouse": "success", "webhook": "success"}
     everything = prefect_server.call("POST", "/artifacts/filter", {})
     assert [each["key"] for each in everything if EMAIL.search(json.dumps(each))] == []
     assert heard.held
