@@ -7,11 +7,13 @@ else that fails ends the conversation, and the courier decides what becomes of i
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import groupby
+from queue import SimpleQueue
+from threading import Semaphore
 from types import TracebackType
 from typing import Any, Self
 
@@ -46,6 +48,8 @@ from tasks.wire import Wire, retry_after
 # A key may be refused by a single server that has not heard of it yet: asked once more before a person is.
 CONFIRMED = (401, 403)
 CONFIRMING = 1.0  # seconds, the longest pause before that
+
+AHEAD = 4  # batches of a lane that are settled and not read yet
 
 Settled = tuple[list[int], list[Verdict]]
 
@@ -149,25 +153,35 @@ class Sender:
             for batch in packed(split[0], self.limits):
                 yield spread(batch, self.courier.settle(batch))
             return
-        under_way: dict[Future[list[Verdict]], tuple[int, list[Update]]] = {}
-        waiting = [packed(each, self.limits) for each in split]
+        told: SimpleQueue[tuple[list[Update], list[Verdict]] | None] = SimpleQueue()
+        turns = Semaphore(AHEAD * len(split))
 
-        def begin(lane: int) -> None:
-            if batch := next(waiting[lane], None):
-                under_way[self.pool.submit(self.couriers[lane].settle, batch)] = lane, batch
-
-        try:
-            for lane in range(len(split)):
-                begin(lane)
-            while under_way:
-                for done in wait(under_way, return_when=FIRST_COMPLETED).done:
-                    lane, batch = under_way.pop(done)
-                    begin(lane)
-                    yield spread(batch, done.result())
-        finally:
-            if under_way:  # the one who reads this has stopped: nothing may be sent behind their back
+        def lead(lane: int) -> None:
+            """Settle the batches of a lane one after the other, as fast as they are read; None ends it."""
+            try:
+                for batch in packed(split[lane], self.limits):
+                    turns.acquire()
+                    told.put((batch, self.couriers[lane].settle(batch)))
+            except BaseException:
                 self.standing.stop(INTERRUPTED)
-                wait(under_way)
+                raise
+            finally:
+                told.put(None)
+
+        leading = [self.pool.submit(lead, lane) for lane in range(len(split))]
+        try:
+            for _ in leading:
+                while found := told.get():
+                    turns.release()
+                    yield spread(*found)
+        except BaseException:  # whoever reads this has stopped: nothing may be sent behind their back
+            self.standing.stop(INTERRUPTED)
+            raise
+        finally:
+            turns.release(len(updates))
+            wait(leading)
+        for each in leading:
+            each.result()  # raises what went wrong there
 
     def _lane(self) -> Courier[Update]:
         patience = Patience(self.pace)

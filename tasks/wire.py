@@ -9,22 +9,39 @@ afterwards.
 import ipaddress
 import logging
 import math
+import re
+import socket
 import ssl
+import threading
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http.client import InvalidURL
 from typing import Any
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
+import urllib3
+from urllib3 import exceptions as failures
 
 from populace.destinations.protocol import Request, Response, Verdict
 
 SLOWEST_REPLY = 10  # timeouts; a reply that drips for longer is none
+CHUNK = 65_536  # bytes of a reply at a time
+CONNECTIONS = 64  # that are kept open to one host
 
 # Raised before the request was on its way: the destination has certainly not seen it.
-UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
-WRONG_ADDRESS = (httpx.InvalidURL, httpx.UnsupportedProtocol)
+UNSENT = (
+    failures.NewConnectionError,
+    failures.NameResolutionError,
+    failures.ConnectTimeoutError,
+    failures.ProxyError,
+    failures.SSLError,
+)
+WRONG_ADDRESS = (failures.LocationValueError, InvalidURL, UnicodeError)
+BASE = re.compile(r"https?://[^/?#]+", re.IGNORECASE)
 ON_THE_LINK = "the address is of this machine's own network link, where no destination is"
 PRIVATE = "the address is private, and 'allow_private' is false"
 
@@ -33,59 +50,124 @@ class _OutOfBoundsError(Exception):
     """Connected to an address that must not be talked to; nothing was sent."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """Connections to one host: its own, or those of a proxy, which is told whole addresses."""
+
+    manager: urllib3.PoolManager
+    pool: urllib3.PoolManager | urllib3.HTTPConnectionPool
+    is_direct: bool
+
+
+def _split(url: str) -> tuple[str, str]:
+    """Where an address leads, and what is asked for there."""
+    found = BASE.match(url)
+    if not found:
+        raise failures.LocationValueError
+    target = url[found.end() :]
+    return found[0], target if target.startswith("/") else f"/{target}"
+
+
 class Wire:
     """Connections that are kept open; may be used by several threads."""
 
     def __init__(self, timeout: float, *, allow_private: bool = True) -> None:
-        # httpx logs every address it calls, and an address may hold a token.
-        logging.getLogger("httpx").setLevel(logging.WARNING)
+        # They log every address that is called, and an address may hold a token.
+        for name in ("urllib3.connectionpool", "urllib3.util.retry"):
+            logging.getLogger(name).setLevel(logging.ERROR)
         self.timeout = timeout
         self.allow_private = allow_private
-        self.client = httpx.Client(timeout=timeout, follow_redirects=False)
+        self.lock = threading.Lock()
+        self.routes: dict[str, _Route] = {}
 
     def close(self) -> None:
-        self.client.close()
+        for route in self.routes.values():
+            route.manager.clear()
 
     def ask(self, request: Request) -> Response | Verdict:
         """The answer to a request, or what it means that there is none."""
         try:
-            with self.client.stream(
-                request.method,
-                request.url,
-                headers=request.headers,
-                content=request.body,
-                extensions={"trace": self._judge},
-            ) as reply:
-                body = self._read(reply, request.reply_bytes)
-                is_cut = len(body) > request.reply_bytes
-                return Response(reply.status_code, reply.headers, body[: request.reply_bytes], is_cut)
+            return self._asked(request)
         except WRONG_ADDRESS:
             return Verdict("refused", "the address cannot be used; it must start with https:// or http://")
         except _OutOfBoundsError as error:
             return Verdict("refused", str(error))
         except UNSENT as error:
             return _unreachable(error)
-        except httpx.HTTPError as error:
+        except failures.HTTPError as error:
             return Verdict("unknown", f"sent, and no answer came ({type(error).__name__})", in_doubt=True)
 
-    def _judge(self, event: str, info: Mapping[str, Any]) -> None:
-        """Stop between connecting and sending where the address is out of bounds."""
-        if event == "connection.connect_tcp.complete":
-            host, *_ = info["return_value"].get_extra_info("server_addr")
-            if reason := out_of_bounds(host, allow_private=self.allow_private):
-                raise _OutOfBoundsError(reason)
+    def _asked(self, request: Request) -> Response:
+        base, target = _split(request.url)
+        route = self._route(base)
+        reply = route.pool.urlopen(
+            request.method,
+            target if route.is_direct else request.url,
+            body=request.body,
+            headers=request.headers,
+            redirect=False,
+            retries=False,
+            preload_content=False,
+        )
+        try:
+            body = self._read(reply, request.reply_bytes)
+        except BaseException:
+            reply.close()
+            raise
+        headers = {name.lower(): value for name, value in reply.headers.items()}
+        return Response(reply.status, headers, body[: request.reply_bytes], len(body) > request.reply_bytes)
 
-    def _read(self, reply: httpx.Response, most: int) -> bytes:
+    def _route(self, base: str) -> "_Route":
+        with self.lock:
+            if base not in self.routes:
+                self.routes[base] = self._opened(base)
+            return self.routes[base]
+
+    def _opened(self, base: str) -> "_Route":
+        """The connections that lead to an address, by way of the proxy that the environment names for it."""
+        parts = urllib3.util.parse_url(base)
+        if parts.scheme not in ("http", "https") or not parts.host:
+            raise failures.LocationValueError
+        kept: dict[str, Any] = {"maxsize": CONNECTIONS, "timeout": urllib3.Timeout(self.timeout, self.timeout)}
+        if parts.scheme == "https":
+            kept["ssl_context"] = httpx.create_ssl_context()
+        proxy = None if proxy_bypass(parts.netloc or "") else getproxies().get(parts.scheme)
+        manager = urllib3.ProxyManager(proxy, **kept) if proxy else urllib3.PoolManager(**kept)
+        manager.pool_classes_by_scheme = self._judging(manager.pool_classes_by_scheme)
+        return _Route(manager, manager if proxy else manager.connection_from_url(base), is_direct=not proxy)
+
+    def _judging(self, classes: Mapping[str, type]) -> dict[str, type]:
+        """The same pools, whose connections end before anything is sent where the address is out of bounds."""
+        judge = self._judge
+
+        def judging(pool: Any) -> type:
+            class Connection(pool.ConnectionCls):
+                def _new_conn(self) -> socket.socket:
+                    opened = super()._new_conn()
+                    judge(opened)
+                    return opened
+
+            return type(pool.__name__, (pool,), {"ConnectionCls": Connection})
+
+        return {scheme: judging(pool) for scheme, pool in classes.items()}
+
+    def _judge(self, opened: socket.socket) -> None:
+        host, *_ = opened.getpeername()
+        if reason := out_of_bounds(host, allow_private=self.allow_private):
+            opened.close()
+            raise _OutOfBoundsError(reason)
+
+    def _read(self, reply: urllib3.BaseHTTPResponse, most: int) -> bytes:
         """A reply, or a start of it longer than `most`: no destination can make us hold all of it, or wait for ever."""
         end = time.monotonic() + SLOWEST_REPLY * self.timeout
         body = bytearray()
-        for chunk in reply.iter_bytes():
+        while chunk := reply.read1(CHUNK):
             body += chunk
             if len(body) > most:
+                reply.close()
                 break
             if time.monotonic() > end:
-                message = "the reply takes too long"
-                raise httpx.ReadTimeout(message)
+                raise failures.ReadTimeoutError(None, None, "the reply takes too long")  # type: ignore[arg-type]
         return bytes(body)
 
 
@@ -99,7 +181,7 @@ def out_of_bounds(host: str, *, allow_private: bool) -> str:
     return "" if allow_private or address.is_global else PRIVATE
 
 
-def _unreachable(error: httpx.HTTPError) -> Verdict:
+def _unreachable(error: failures.HTTPError) -> Verdict:
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):

@@ -59,6 +59,22 @@ def test_private_addresses_get_nothing_where_they_are_not_allowed(receiver: Rece
     assert receiver.calls == []
 
 
+def test_the_proxy_of_the_environment_is_used(receiver: Receiver, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("http_proxy", receiver.url)
+    monkeypatch.setenv("no_proxy", "direct.invalid")
+    receiver.script = [(204, {})]
+    wire = Wire(2.0)
+    by_proxy, direct = (
+        wire.ask(Request("POST", f"http://{name}.invalid/in?a=b", {}, b"[]")) for name in ("crm", "direct")
+    )
+    wire.close()
+    (call,) = receiver.calls
+    assert (call.headers["host"], call.path, call.query) == ("crm.invalid", "/in", {"a": "b"})
+    assert isinstance(by_proxy, Response)
+    assert isinstance(direct, Verdict)
+    assert direct.outcome == "transient"
+
+
 def answer(reply: bytes, pause: float = 0.0) -> Response | Verdict:
     """What a wire makes of a server that says this, byte by byte where it pauses."""
     with socket.create_server(("127.0.0.1", 0)) as server:
