@@ -64,7 +64,9 @@ class Served:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None
         self.process = process
-        self.settings: dict[str, str] = json.loads(process.stdout.readline())
+        told = json.loads(process.stdout.readline())
+        self.settings: dict[str, str] = told["settings"]
+        self.lists = Lists(told["lists"])
 
     def account(self) -> dict[str, float]:
         """How it was treated; it ends with that."""
@@ -83,20 +85,17 @@ def vendor(kind: str, latency: float) -> Iterator[Served]:
 def serve(kind: str, latency: float) -> None:
     """Be the vendor until standard input ends, and say how it was treated."""
     with loopback.serve(VENDORS[kind]()) as found:
-        found.latency = latency / 1000
-        sys.stdout.write(json.dumps(found.settings) + "\n")
+        found.latency, found.rate = latency / 1000, {}  # it counts, and throttles nobody
+        # Where no API makes lists, these are made by hand.
+        is_made = isinstance(adapter(kind), ListAdapter) or LIST not in adapter(kind).ABOUT.forms
+        made = {} if is_made else {key: found.make(key) for key in ("trait_0", "trait_1", "trait_2")}
+        sys.stdout.write(json.dumps({"settings": found.settings, "lists": made}) + "\n")
         sys.stdout.flush()
         sys.stdin.read()
         # Questions have paces of their own.
         times = sorted(each.at for each in found.calls)
         mean = (len(times) - 1) / max(times[-1] - times[0], 1e-9) if times else 0.0
         sys.stdout.write(json.dumps({"requests": len(times), "mean": round(mean, 1), "fastest": found.fastest()}))
-
-
-def lists(kind: str, keys: set[str]) -> Lists:
-    """The ids of lists that people make by hand, where no API makes them."""
-    is_made = isinstance(adapter(kind), ListAdapter)
-    return Lists({} if is_made else {key: f"{number}" for number, key in enumerate(sorted(keys), 1)})
 
 
 def told(opened: http.Sender, changed: pl.DataFrame) -> dict[str, int]:
@@ -113,8 +112,7 @@ def measured(kind: str, people: int, traits: int, latency: float) -> dict[str, o
     """Seconds, CPU seconds of this process, and what came of the records; as fast as can be."""
     changed = records(kind, people, traits)
     with vendor(kind, latency) as served:
-        given = lists(kind, set(changed.get_column("key")))
-        opened = http.Sender(adapter(kind), served.settings, ORIGIN, Pace(), kind=kind, lists=given)
+        opened = http.Sender(adapter(kind), served.settings, ORIGIN, Pace(), kind=kind, lists=served.lists)
         opened.limits = replace(opened.limits, rates={})
         began, cpu = time.perf_counter(), time.process_time()
         outcomes = told(opened, changed)
@@ -132,7 +130,7 @@ def paced(kind: str, seconds: float, latency: float) -> dict[str, object]:
         changed = records(kind, max(int(rate * seconds), 2), 1) if rate else None
         if changed is None:
             return {"kind": kind, "documented": None}
-        opened.lists = lists(kind, set(changed.get_column("key")))
+        opened.lists = served.lists
         outcomes = told(opened, changed)
         return {"kind": kind, "documented": rate, **served.account(), **outcomes}
 

@@ -32,6 +32,7 @@ class HubSpot(Vendor):
     most_bytes: int = 10_000_000
     rate: dict[str, float] = field(default_factory=lambda: {"crm/": 10.0, "events/": 1_250.0})
     contacts: dict[str, dict[str, str]] = field(default_factory=dict)
+    known_by: dict[tuple[str, str], str] = field(default_factory=dict)  # record ids by name and value
     listed: dict[str, dict[str, Any]] = field(default_factory=dict)
     events: list[dict[str, Any]] = field(default_factory=list)
     undefined: set[str] = field(default_factory=set)
@@ -121,6 +122,8 @@ class HubSpot(Vendor):
     def _written(self, each: dict[str, Any]) -> dict[str, Any]:
         record = self.found(each["idProperty"], each["id"]) or self.create(each["idProperty"], each["id"])
         self.contacts[record].update(each["properties"])
+        for name in each["properties"].keys() & {"email", UNIQUE}:
+            self.known_by[name, each["properties"][name].lower()] = record
         for name in [name for name, value in self.contacts[record].items() if value == ""]:
             del self.contacts[record][name]
         return {
@@ -131,12 +134,13 @@ class HubSpot(Vendor):
 
     def found(self, name: str, person: str) -> str:
         """The record id of a contact, mail addresses without regard to case; empty where there is none."""
-        same = [record for record, each in self.contacts.items() if each.get(name, "").lower() == person.lower()]
-        return same[0] if same else ""
+        record = self.known_by.get((name, person.lower()), "")
+        return record if self.contacts.get(record, {}).get(name, "").lower() == person.lower() else ""
 
     def create(self, name: str, person: str) -> str:
         record = str(100 + len(self.contacts))
         self.contacts[record] = {name: person.lower() if name == "email" else person}
+        self.known_by[name, person.lower()] = record
         return record
 
     def shown(self, record: str) -> str:
@@ -212,9 +216,10 @@ class HubSpot(Vendor):
         adding, removing = set(body.get("recordIdsToAdd", ())), set(body.get("recordIdsToRemove", ()))
         if not adding | removing or adding & removing:
             raise Refusal(400, _error("VALIDATION_ERROR"))
-        missing = (adding | removing) - set(self.contacts)
+        missing = {each for each in adding | removing if each not in self.contacts}
         added, removed = adding - missing - there["members"], removing & there["members"]
-        there["members"] = (there["members"] | added) - removed
+        there["members"].update(added)
+        there["members"].difference_update(removed)
         said = {"recordIdsAdded": added, "recordIdsRemoved": removed, "recordIdsMissing": missing}
         return Reply(200, {name: sorted(each) for name, each in said.items()})
 
