@@ -30,6 +30,8 @@ from populace.destinations.protocol import LIST, ListAdapter, Origin
 from tasks import http
 from tasks.listing import Lists
 from tasks.sending import Pace
+from tests.contract.conversing import settings as sound
+from tests.contract.conversing import updates
 from tests.vendors import VENDORS, adapter, id_type
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -122,14 +124,21 @@ def measured(kind: str, people: int, traits: int, latency: float) -> dict[str, o
     return {**about, "requests": requests, "records_a_second": round(changed.height / seconds), **outcomes}
 
 
+def documented(kind: str) -> float:
+    """How many requests a second a vendor takes of what is sent here; 0 where nothing is documented."""
+    rates = adapter(kind).limits(sound(kind)).rates
+    (update,) = updates(kind, records(kind, 1, 1).rows(named=True))
+    first = next(adapter(kind).exchange([update], sound(kind), 0))
+    return rates.get(first.endpoint, rates.get("", 0.0))
+
+
 def paced(kind: str, seconds: float, latency: float) -> dict[str, object]:
     """How many requests came a second, on average and at most, beside how many the vendor documents."""
+    if not (rate := documented(kind)):
+        return {"kind": kind, "documented": None}
+    changed = records(kind, max(int(rate * seconds), 2), 1)
     with vendor(kind, latency) as served:
         opened = http.Sender(adapter(kind), served.settings, ORIGIN, Pace(), Bounds(records_per_request=1), kind)
-        rate = max(opened.limits.rates.values(), default=0.0)
-        changed = records(kind, max(int(rate * seconds), 2), 1) if rate else None
-        if changed is None:
-            return {"kind": kind, "documented": None}
         opened.lists = served.lists
         outcomes = told(opened, changed)
         return {"kind": kind, "documented": rate, **served.account(), **outcomes}

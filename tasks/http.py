@@ -287,9 +287,13 @@ class Sender:
 
 
 def bounded(limits: Limits, bounds: Bounds) -> Limits:
-    """The limits of a destination whose definition may ask for less at once, and for another pace."""
+    """The limits of a destination whose definition may ask for less at once, and for another pace.
+
+    An account may be allowed more than others; an endpoint that has a pace of its own never gets more than that.
+    """
     most, rate = bounds.records_per_request, bounds.requests_per_second
-    rates = dict.fromkeys(["", *limits.rates], rate) if rate else limits.rates
+    named = {name: min(documented, rate or documented) for name, documented in limits.rates.items() if name}
+    rates = {**named, "": rate} if rate else limits.rates
     return replace(limits, updates=min(limits.updates, most) if most else limits.updates, rates=rates)
 
 

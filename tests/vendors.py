@@ -18,7 +18,7 @@ from demo.vendors.mixpanel import Mixpanel
 from demo.vendors.segment import Segment
 from demo.vendors.server import Vendor
 from demo.vendors.webhook import Receiver
-from populace.definitions import Bounds, Delivery, Destination
+from populace.definitions import Delivery, Destination
 from populace.destinations.protocol import LIST, HttpAdapter, ListAdapter
 from populace.space import OpenSpace
 from tests import deliveries
@@ -42,7 +42,6 @@ VENDORS: dict[str, Callable[[], Vendor]] = {
 }
 
 SPELLED = {"email": "p{}@example.org", "phone": "+1800555{:04}"}  # an identifier of a type, by a number
-FAST = Bounds(requests_per_second=1_000.0)
 
 
 def adapter(kind: str) -> HttpAdapter:
@@ -60,7 +59,7 @@ def id_type(kind: str) -> str:
 
 def delivering(folder: Path, kind: str, vendor: Vendor, form: str, **more: Any) -> OpenSpace:
     """A space that delivers the audience `buyers`, and the trait `plan` where there is a form for it, to a vendor."""
-    changes = {"bounds": FAST, "brake": 1.0, "lists": given(kind, vendor, form), **more}
+    changes = {"brake": 1.0, "lists": given(kind, vendor, form), **more}
     node = replace(Destination("crm", kind, tuple(vendor.settings.items())), **changes)
     space = deliveries.open_space(folder, node, *(["buyers"] if form in ("list", "event") else ["plan", "buyers"]))
     ways = (Delivery("crm", form),)

@@ -1,13 +1,13 @@
 """`destinations.yaml` as destinations, and who may deliver what to them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, get_args
 
 from populace import destinations as adapters
 from populace.definitions import BUILT_IN, GROUP_ID, Bounds, Delivery, Destination, Identity, Known, Strategy
-from populace.destinations.protocol import About
+from populace.destinations.protocol import LIST, About
 from populace.loading import lists, shapes
 from populace.loading.checks import meant
 from populace.loading.documents import Document, Keys
@@ -35,8 +35,17 @@ def deliveries(documents: Mapping[str, Document], name: str, key: str, listed: l
             documents[name].report(place, f"'{key}': no destination '{destination}'{meant(destination, known)}")
         elif form and form not in (forms := _forms(known[destination]) or (form,)):
             documents[name].report(place, f"'{destination}' has no form '{form}'; it takes {', '.join(forms)}")
+        elif name == "traits" and (form or next(iter(_forms(known[destination])), "")) == LIST:
+            documents[name].report(place, f"'{key}': {_no_list(destination, _forms(known[destination]))}")
         found.append(Delivery(destination, form))
     return tuple(found)
+
+
+def _no_list(destination: str, forms: Sequence[str]) -> str:
+    """Why a trait goes to no list, and what else there is."""
+    others = [f"{{{destination}: {each}}}" for each in forms if each != LIST]
+    remedy = f"write {' or '.join(others)}" if others else f"deliver an audience there, or leave '{destination}' out"
+    return f"a trait has no members, so '{destination}' has no list for it; {remedy}"
 
 
 def _forms(entry: Any) -> tuple[str, ...]:

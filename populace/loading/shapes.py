@@ -169,7 +169,7 @@ class AudienceShape(Shape):
 
 
 class LimitsShape(Shape):
-    """`limits:` of a destination; its adapter keeps to what the vendor takes, whatever stands here."""
+    """`limits:` of a destination; its adapter keeps to what the vendor takes in a request, whatever stands here."""
 
     requests_per_second: float | None = Field(default=None, ge=0.01, le=1_000)
     records_per_request: int | None = Field(default=None, ge=1, le=100_000)

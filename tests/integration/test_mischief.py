@@ -6,6 +6,7 @@ second of which changes values, takes some away and lets people leave; while tha
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from demo.vendors.server import Vendor, serve
 from populace import destinations, sync
 from populace.destinations.protocol import EVENT, LIST
 from populace.space import OpenSpace
+from tasks import http
 from tasks.sending import Pace
 from tests import rolodex
 from tests.deliveries import ledger, send
@@ -37,6 +39,8 @@ NAMING = [(kind, form) for kind, form in FORMS if kind not in ("segment", "faceb
 def _known(monkeypatch: pytest.MonkeyPatch) -> None:
     for listed in (destinations.HTTP, destinations.ADAPTERS):
         monkeypatch.setitem(listed, "rolodex", rolodex)
+    # How fast it may be told is another question.
+    monkeypatch.setattr(http, "bounded", lambda limits, bounds: replace(limits, rates={}))
 
 
 @pytest.fixture

@@ -198,6 +198,24 @@ def test_a_form_must_be_one_that_the_destination_takes(problems):
     assert problem.startswith("audiences.yaml:3: 'warehouse' has no form 'bubble'; it takes ")
 
 
+@pytest.mark.parametrize(
+    ("entry", "output", "remedy"),
+    [
+        ("{kind: iterable, api_key: k}", "{crm: list}", "write {crm: property} or {crm: event}"),
+        (
+            "{kind: facebook_audiences, access_token: t, ad_account_id: '1'}",
+            "crm",
+            "deliver an audience there, or leave 'crm' out",
+        ),
+    ],
+)
+def test_a_trait_goes_to_no_list(problems, entry: str, output: str, remedy: str):
+    text = f"plan:\n  query: event('Paid').last(property('plan'))\n  destinations: [{output}]\n"
+    assert problems({"dev/traits.yaml": text, "dev/destinations.yaml": f"crm: {entry}\n"}) == [
+        f"traits.yaml:3: 'plan': a trait has no members, so 'crm' has no list for it; {remedy}"
+    ]
+
+
 @pytest.mark.parametrize("destination", ["sqlite", "[a]", "{kind: [a]}", "", "{kind: webhok}"])
 def test_a_destination_that_is_wrong_does_not_hide_who_names_it(problems, destination):
     files = {

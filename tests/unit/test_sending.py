@@ -138,3 +138,5 @@ def test_bounds_of_a_definition():
     asked = http.bounded(limits, Bounds(requests_per_second=2, records_per_request=10))
     assert (asked.updates, dict(asked.rates)) == (10, {"": 2, "a": 2})
     assert http.bounded(limits, Bounds(records_per_request=1_000)).updates == 100
+    # A plan may be allowed more than others; an endpoint with a pace of its own never is.
+    assert dict(http.bounded(limits, Bounds(requests_per_second=9)).rates) == {"": 9, "a": 5}
