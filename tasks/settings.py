@@ -25,8 +25,9 @@ def resolve(settings: Mapping[str, str], environ: Mapping[str, str], secret: Sec
 
     def value(match: re.Match[str]) -> str:
         name, default = match.groups()
-        found = environ.get(name) or (secret(name) if secret else None) or default
-        if found is None:
+        # Files that secrets come from often end in a line break.
+        found = (environ.get(name) or (secret(name) if secret else None) or default or "").strip()
+        if not found and default is None:
             remedy = f"export it, or keep it in the Prefect Secret block {block(name)!r}"
             message = f"{name} is not set; {remedy}"
             raise Refused(message)

@@ -42,6 +42,7 @@ UNSENT = (
 )
 WRONG_ADDRESS = (failures.LocationValueError, InvalidURL, UnicodeError)
 BASE = re.compile(r"https?://[^/?#]+", re.IGNORECASE)
+UNSENDABLE = "a header cannot be sent: a key or another setting holds a line break or a sign that is not ASCII"
 ON_THE_LINK = "the address is of this machine's own network link, where no destination is"
 PRIVATE = "the address is private, and 'allow_private' is false"
 
@@ -86,6 +87,8 @@ class Wire:
 
     def ask(self, request: Request) -> Response | Verdict:
         """The answer to a request, or what it means that there is none."""
+        if not all(each.isascii() and each.isprintable() for each in request.headers.values()):
+            return Verdict("refused", UNSENDABLE)
         try:
             return self._asked(request)
         except WRONG_ADDRESS:

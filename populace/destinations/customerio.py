@@ -74,6 +74,7 @@ ABOUT = About(
         *hosts.settings_of(HOSTS),
     ),
     identifies=tuple(NAMES),
+    reserved=frozenset({"id", "email", "cio_id"}),
     readable={LIST: tuple(NAMES)},
     normal={"email": hashing.email},  # case makes no difference in workspaces that identify by mail addresses
 )

@@ -1,8 +1,11 @@
 """Where a vendor is reached: by region, or at an address of one's own."""
 
+import re
 from collections.abc import Mapping
 
 from populace.destinations.protocol import ALLOW_PRIVATE, Setting, Settings, address
+
+BARE = re.compile(r"https?://[^/?#@]+/?")
 
 Hosts = Mapping[str, str]  # the address of each region, the usual one first
 
@@ -23,5 +26,9 @@ def host(settings: Settings, hosts: Hosts) -> str:
 
 def problems(settings: Settings, hosts: Hosts) -> list[str]:
     region = settings.get("region", next(iter(hosts)))
-    known = [] if region in hosts or "${" in region else [f"'region' must be one of {', '.join(hosts)}"]
-    return known + address(settings, "endpoint")
+    is_known = region in hosts or "${" in region or len(hosts) == 1  # without a choice there is no such setting
+    known = [] if is_known else [f"'region' must be one of {', '.join(hosts)}"]
+    endpoint = settings.get("endpoint", "")
+    has_more = "${" not in endpoint and BARE.fullmatch(endpoint) is None and not address(settings, "endpoint")
+    bare = ["'endpoint' must be an address alone, such as https://host, without a path or a password"]
+    return known + address(settings, "endpoint") + (bare if endpoint and has_more else [])

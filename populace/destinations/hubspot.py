@@ -57,6 +57,7 @@ ABOUT = About(
     ),
     identifies=("email", "user_id"),
     readable={LIST: ("email", "user_id")},
+    reserved=frozenset({"email", "hs_object_id"}),
     normal={"email": hashing.email},
 )
 
@@ -164,6 +165,8 @@ def _problem(record: Record, settings: Settings) -> str:
         return "events are told by an email address alone"
     if not _property(record["id_type"], settings):
         return "nobody is known by user_id: set id_property, or identify people by email"
+    if record["form"] == PROPERTY and record["key"] == _property(record["id_type"], settings):
+        return "this property says who somebody is there; call the trait otherwise"
     is_long = record["form"] == PROPERTY and len(text(value(record))) > VALUE_SIGNS
     return f"the value has more than {VALUE_SIGNS} signs" if is_long else ""
 

@@ -69,6 +69,7 @@ ABOUT = About(
     # Mail is sent to addresses, and most projects know people by them; where one knows people by userId alone,
     # `identifiers` says so. A user id that is not known there makes somebody whom no mail reaches.
     identifies=("email", "user_id"),
+    reserved=frozenset({"email"}),
     readable={LIST: ("email", "user_id")},
     normal={"email": hashing.email},
 )

@@ -53,6 +53,8 @@ class About:
         What a record is about: a 'person', or an 'audience' or trait as a whole, for tools that are told numbers.
     compared
         The columns of a record whose change is sent.
+    reserved
+        Names of properties that mean something else over there, such as who somebody is.
     readable
         The forms that can be read back (`ReadableAdapter`), each with the types of identifier by which it can.
     normal
@@ -67,6 +69,7 @@ class About:
     identifies: tuple[str, ...] = PEOPLE
     grain: Literal["person", "audience"] = "person"
     compared: tuple[str, ...] = ("value",)
+    reserved: frozenset[str] = frozenset()
     readable: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     normal: Mapping[str, Callable[[str], str | None]] = field(default_factory=dict)
 

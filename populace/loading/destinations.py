@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from populace import destinations as adapters
 from populace.definitions import BUILT_IN, GROUP_ID, Bounds, Delivery, Destination, Identity, Known, Strategy
-from populace.destinations.protocol import LIST, About
+from populace.destinations.protocol import LIST, PROPERTY, About
 from populace.loading import lists, shapes
 from populace.loading.checks import meant
 from populace.loading.documents import Document, Keys
@@ -37,6 +37,8 @@ def deliveries(documents: Mapping[str, Document], name: str, key: str, listed: l
             documents[name].report(place, f"'{destination}' has no form '{form}'; it takes {', '.join(forms)}")
         elif name == "traits" and (form or next(iter(_forms(known[destination])), "")) == LIST:
             documents[name].report(place, f"'{key}': {_no_list(destination, _forms(known[destination]))}")
+        elif key in (about := _about(known[destination])).reserved and (form or about.forms[0]) == PROPERTY:
+            documents[name].report(place, f"'{key}': to {about.title} this name says who somebody is; choose another")
         found.append(Delivery(destination, form))
     return tuple(found)
 
@@ -50,8 +52,13 @@ def _no_list(destination: str, forms: Sequence[str]) -> str:
 
 def _forms(entry: Any) -> tuple[str, ...]:
     """What a destination takes; nothing where its entry does not say what it is."""
+    return _about(entry).forms
+
+
+def _about(entry: Any) -> About:
     kind = entry.get("kind") if isinstance(entry, dict) else None
-    return adapters.ADAPTERS[kind].ABOUT.forms if isinstance(kind, str) and kind in adapters.ADAPTERS else ()
+    is_known = isinstance(kind, str) and kind in adapters.ADAPTERS
+    return adapters.ADAPTERS[str(kind)].ABOUT if is_known else About(forms=())
 
 
 # --- destinations ----------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """YAML files as plain data that remembers on which line everything stands."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,19 @@ import yaml
 from populace.definitions import Place
 
 Keys = tuple[str | int, ...]
+INT = "tag:yaml.org,2002:int"
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML whose whole numbers are decimal: 0123 is a text, not 83, and 1:30 is no number of seconds."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012, as PyYAML has it
+        sign: [each for each in found if each[0] != INT]
+        for sign, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+_Loader.add_implicit_resolver(INT, re.compile(r"[-+]?(?:0|[1-9][0-9_]*)$"), list("-+0123456789"))
 
 
 @dataclass
@@ -65,7 +79,7 @@ def _remedy(file: Path, line: int) -> str:
 def _read_file(file: Path, document: Document) -> None:
     try:
         with file.open(encoding="utf-8") as text:
-            root = yaml.compose(text, yaml.SafeLoader)
+            root = yaml.compose(text, _Loader)
     except yaml.MarkedYAMLError as cause:
         mark = cause.problem_mark or cause.context_mark
         line = mark.line + 1 if mark else 1

@@ -56,7 +56,9 @@ def _problem(key: str, text: Any, others: Mapping[str, str]) -> str:
 def check(space: Space, documents: Mapping[str, Document]) -> None:
     """Report ids of lists that no audience is delivered to, and audiences without the id that they need."""
     for destination in space.destinations:
-        listed = {each.key for each in space.audiences if _is_listed(each, destination)}
+        audiences = [each for each in space.audiences if _is_listed(each, destination)]
+        listed = {each.key for each in audiences}
+        _check_names(destination, audiences, documents["audiences"])
         _check_keys(space, destination, listed, documents)
         if not isinstance(adapters.ADAPTERS[destination.kind], ListAdapter):
             for key in sorted(listed - dict(destination.lists).keys()):
@@ -67,6 +69,19 @@ def _is_listed(audience: Audience, destination: Destination) -> bool:
     first = adapters.ADAPTERS[destination.kind].ABOUT.forms[0]
     ways = [each for each in audience.deliveries if each.destination == destination.name]
     return any((each.form or first) == LIST for each in ways)
+
+
+def _check_names(destination: Destination, audiences: list[Audience], document: Document) -> None:
+    """Lists are found by their names, so that two audiences of one name would share one."""
+    others: dict[str, str] = {}
+    for each in audiences:
+        name = (each.name or each.key).casefold()
+        if each.key in dict(destination.lists):
+            continue
+        if name in others:
+            shared = f"'{others[name]}' is called so as well, and '{destination.name}' would keep both in one list"
+            document.report((each.key,), f"'{each.key}': {shared}; give one of them another name")
+        others.setdefault(name, each.key)
 
 
 def _lacking(destination: Destination, key: str) -> str:

@@ -12,7 +12,7 @@ from demo.vendors.server import serve
 from demo.vendors.webhook import SECRET, Receiver
 from populace.destinations import webhook
 from populace.destinations.protocol import Request, Response, Verdict
-from tasks.wire import ON_THE_LINK, PRIVATE, Wire, out_of_bounds
+from tasks.wire import ON_THE_LINK, PRIVATE, UNSENDABLE, Wire, out_of_bounds
 from tests.sent import opened, outcomes, record, send
 
 
@@ -56,6 +56,16 @@ def test_private_addresses_get_nothing_where_they_are_not_allowed(receiver: Rece
         with opened(webhook, {"url": url, "secret": SECRET, "allow_private": "false"}) as sender:
             (verdict,) = send(sender, [record()])
         assert (verdict.outcome, verdict.reason) == ("refused", PRIVATE)
+    assert receiver.calls == []
+
+
+@pytest.mark.parametrize("key", ["wk-1\n", "wk-ключ", "wk\x00"])
+def test_a_key_that_no_header_can_hold_is_refused_and_nothing_is_sent(receiver: Receiver, key: str):
+    wire = Wire(2.0)
+    found = wire.ask(Request("POST", f"{receiver.url}/in", {"Authorization": f"Bearer {key}"}, b"[]"))
+    wire.close()
+    assert isinstance(found, Verdict)
+    assert (found.outcome, found.reason) == ("refused", UNSENDABLE)
     assert receiver.calls == []
 
 

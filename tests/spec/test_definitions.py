@@ -216,6 +216,14 @@ def test_a_trait_goes_to_no_list(problems, entry: str, output: str, remedy: str)
     ]
 
 
+def test_a_name_that_says_who_somebody_is_cannot_be_a_property(problems):
+    text = "email:\n  query: event('Paid').last(property('plan'))\n  destinations: [crm, {crm: event}]\n"
+    crm = "crm: {kind: hubspot, portal_id: '1', access_token: k}\n"
+    assert problems({"dev/traits.yaml": text, "dev/destinations.yaml": crm}) == [
+        "traits.yaml:3: 'email': to HubSpot this name says who somebody is; choose another"
+    ]
+
+
 @pytest.mark.parametrize("destination", ["sqlite", "[a]", "{kind: [a]}", "", "{kind: webhok}"])
 def test_a_destination_that_is_wrong_does_not_hide_who_names_it(problems, destination):
     files = {

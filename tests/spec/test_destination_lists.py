@@ -29,6 +29,7 @@ def files(lists: str, kind: str = "rolodex", delivery: str = "[{crm: list}]") ->
         ("a1b2", "a1b2"),
         ("1234567", "1234567"),
         ("'007'", "007"),
+        ("0123", "0123"),
         ("'${LIST:-x}'", "${LIST:-x}"),
         ("'${LIST}'", "${LIST}"),
     ],
@@ -93,6 +94,22 @@ def test_two_audiences_do_not_share_a_list(problems):
     written["dev/audiences.yaml"] += "  destinations: [{crm: list}]\n"
     told = "'spenders' has the same list; who leaves one audience would leave the other"
     assert problems(written) == [f"destinations.yaml:3: 'crm.lists.sleepers': {told}"]
+
+
+def test_two_audiences_of_one_name_would_share_a_list(problems, load):
+    files = {
+        "dev/destinations.yaml": f"crm: {{kind: rolodex, {SETTINGS}}}\n",
+        "dev/audiences.yaml": "".join(
+            f'{key}:\n  {{query: "{SOME}", name: {name}, destinations: [{{crm: list}}]}}\n'
+            for key, name in {"buyers": "Good", "fans": "good"}.items()
+        ),
+    }
+    assert problems(files) == [
+        "audiences.yaml:3: 'fans': 'buyers' is called so as well, and 'crm' would keep both in one list; "
+        "give one of them another name"
+    ]
+    files["dev/destinations.yaml"] = f"crm: {{kind: rolodex, {SETTINGS}, lists: {{fans: l9}}}}\n"
+    assert load(files)
 
 
 def test_a_kind_without_lists_has_none(problems):
