@@ -95,6 +95,26 @@ ONE = states_of({f"u{n}": "abc"[n % 3] for n in range(9)}, [f"u{n}" for n in ran
 TWO = states_of({f"u{n}": "bbc"[n % 3] for n in range(2, 11)}, [f"u{n}" for n in range(3, 8)])
 
 
+HELD = {
+    "plan": {"p1": "gold", "p2": 'it\'s "é"\n=1,'},
+    "ltv": {"p1": 10, "p2": 0.1},
+    "active": {"p1": True, "p2": False},
+    "tags_seen": {"p1": ["a", "b"], "p2": []},
+    "order_count": {"p1": 1, "p2": 2},
+    "buyers": {"p1": True, "p3": True},
+}
+
+
+def held(shelf: Shelf) -> dict[str, dict[str, Any]]:
+    """The states, with the lists that Parquet keeps as JSON read as lists."""
+    return {
+        key: {
+            who: json.loads(each) if key == "tags_seen" and isinstance(each, str) else each for who, each in of.items()
+        }
+        for key, of in shelf.states().items()
+    }
+
+
 class Killed(BaseException):
     """What no code catches."""
 

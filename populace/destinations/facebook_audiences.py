@@ -130,19 +130,11 @@ def _ad_account(settings: Settings) -> str:
 
 
 def updates(records: Sequence[Record], origin: Origin, settings: Settings) -> Iterator[Update]:
-    for at, record in enumerate(records):
-        yield _update(at, record, origin, settings)
+    yield from hashing.members(records, origin, settings, NORMAL, HASHED, _member)
 
 
-def _update(at: int, record: Record, origin: Origin, settings: Settings) -> Update:
-    id_type = record["id_type"]
-    found = NORMAL.get(id_type, str)(record["id_value"])
-    if problem := hashing.problem(found, settings, is_hashable=id_type in HASHED):
-        return Update((at,), encoded([record["id_value"]]), problem=problem)
-    cell = hashing.sha256(str(found)) if id_type in HASHED else found
-    # Of one list all that is added comes before what is removed, for groups go in the order of their names.
-    done = "add" if record["value"] == "true" else "remove"
-    return Update((at,), encoded([cell]), f"lists/{origin.lists[record['key']]}/{done}/{NAMES[id_type]}", stage=1)
+def _member(id_type: str, found: str) -> tuple[str, bytes]:
+    return NAMES[id_type], encoded([found])
 
 
 # --- lists ------------------------------------------------------------------------------------------

@@ -128,24 +128,13 @@ def _missing(settings: Settings) -> list[str]:
 
 
 def updates(records: Sequence[Record], origin: Origin, settings: Settings) -> Iterator[Update]:
-    for at, record in enumerate(records):
-        yield _update(at, record, origin, settings)
+    yield from hashing.members(records, origin, settings, NORMAL, NAMES, _member)
 
 
-def _update(at: int, record: Record, origin: Origin, settings: Settings) -> Update:
-    id_type = record["id_type"]
-    found = NORMAL.get(id_type, str)(record["id_value"])
-    if problem := hashing.problem(found, settings, is_hashable=id_type in NAMES):
-        return Update((at,), encoded([record["id_value"]]), problem=problem)
-    # Of one list all that is added comes before what is removed, for groups go in the order of their names.
-    done, kind = "add" if record["value"] == "true" else "remove", CONTACTS if id_type in NAMES else IDS
-    return Update((at,), _member(id_type, str(found)), f"lists/{origin.lists[record['key']]}/{done}/{kind}", stage=1)
-
-
-def _member(id_type: str, found: str) -> bytes:
+def _member(id_type: str, found: str) -> tuple[str, bytes]:
     if id_type not in NAMES:
-        return encoded({IDS: {"userId": found}})
-    return encoded({CONTACTS: {"userIdentifiers": [{NAMES[id_type]: hashing.sha256(found)}]}})
+        return IDS, encoded({IDS: {"userId": found}})
+    return CONTACTS, encoded({CONTACTS: {"userIdentifiers": [{NAMES[id_type]: found}]}})
 
 
 # --- the conversation -------------------------------------------------------------------------------

@@ -7,12 +7,14 @@ destination takes it is its setting `hashed`.
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import wraps
 
-from populace.destinations.protocol import Setting, Settings
+from populace.destinations.bodies import encoded
+from populace.destinations.protocol import Origin, Record, Setting, Settings, Update
 
 Normal = Callable[[str], str | None]
+Telling = Callable[[str, str], tuple[str, bytes]]  # of a type and a value: what shares a request, and the body
 
 HASHED = re.compile(r"[0-9a-f]{64}")
 NOTHING = hashlib.sha256(b"").hexdigest()
@@ -93,6 +95,27 @@ def device(text: str) -> str | None:
 
 def _address(found: str) -> str | None:
     return found if ADDRESS.fullmatch(found) else None
+
+
+def members(
+    records: Sequence[Record],
+    origin: Origin,
+    settings: Settings,
+    normal: Mapping[str, Normal],
+    hashed: Collection[str],
+    tell: Telling,
+) -> Iterator[Update]:
+    """An update for each identifier that joins a list or leaves it; identifiers of the types in `hashed` are hashes."""
+    for at, record in enumerate(records):
+        id_type, written = record["id_type"], record["id_value"]
+        found = normal.get(id_type, str)(written)
+        if why := problem(found, settings, is_hashable=id_type in hashed):
+            yield Update((at,), encoded(written), problem=why)
+            continue
+        shared, body = tell(id_type, sha256(str(found)) if id_type in hashed else str(found))
+        # Of one list all that is added comes before what is removed, for groups go in the order of their names.
+        done = "add" if record["value"] == "true" else "remove"
+        yield Update((at,), body, f"lists/{origin.lists[record['key']]}/{done}/{shared}", stage=1)
 
 
 def problem(found: str | None, settings: Settings, *, is_hashable: bool) -> str:

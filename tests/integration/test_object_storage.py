@@ -1,8 +1,6 @@
 """What object storage holds after deliveries, read back by somebody who knows the manifest alone: a disk and S3."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -10,13 +8,14 @@ from populace.space import OpenSpace
 from tasks import object_storage
 from tests.deliveries import open_space, outcomes, publish, send
 from tests.places import (
+    HELD,
     KEYS,
     Place,
+    held,
     in_s3,
     on_disk,
     people,
 )
-from tests.shelves import Shelf
 
 
 @pytest.fixture(params=["file", "s3"])
@@ -42,26 +41,6 @@ def local(request: pytest.FixtureRequest, tmp_path: Path, disk: Place) -> OpenSp
 @pytest.fixture
 def parquet(tmp_path: Path, disk: Place) -> OpenSpace:
     return open_space(tmp_path / "lake", disk.destination(), *KEYS)
-
-
-HELD = {
-    "plan": {"p1": "gold", "p2": 'it\'s "é"\n=1,'},
-    "ltv": {"p1": 10, "p2": 0.1},
-    "active": {"p1": True, "p2": False},
-    "tags_seen": {"p1": ["a", "b"], "p2": []},
-    "order_count": {"p1": 1, "p2": 2},
-    "buyers": {"p1": True, "p3": True},
-}
-
-
-def held(shelf: Shelf) -> dict[str, dict[str, Any]]:
-    """The states, with the lists that Parquet keeps as JSON read as lists."""
-    return {
-        key: {
-            who: json.loads(each) if key == "tags_seen" and isinstance(each, str) else each for who, each in of.items()
-        }
-        for key, of in shelf.states().items()
-    }
 
 
 def test_a_first_sync_writes_the_state_and_the_changes_of_everything(space: OpenSpace, place: Place):

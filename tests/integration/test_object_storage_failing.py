@@ -1,6 +1,5 @@
 """Object storage when the process dies at a write, or the store fails: one whole state stands, and nothing is lost."""
 
-import json
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -30,32 +29,11 @@ from tests.places import (
     sent,
     texts,
 )
-from tests.shelves import Shelf
 
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Place:
     return on_disk(tmp_path)
-
-
-HELD = {
-    "plan": {"p1": "gold", "p2": 'it\'s "é"\n=1,'},
-    "ltv": {"p1": 10, "p2": 0.1},
-    "active": {"p1": True, "p2": False},
-    "tags_seen": {"p1": ["a", "b"], "p2": []},
-    "order_count": {"p1": 1, "p2": 2},
-    "buyers": {"p1": True, "p3": True},
-}
-
-
-def held(shelf: Shelf) -> dict[str, dict[str, Any]]:
-    """The states, with the lists that Parquet keeps as JSON read as lists."""
-    return {
-        key: {
-            who: json.loads(each) if key == "tags_seen" and isinstance(each, str) else each for who, each in of.items()
-        }
-        for key, of in shelf.states().items()
-    }
 
 
 # --- a kill, at any write ------------------------------------------------------------------------------------------
