@@ -194,6 +194,9 @@ def failure(summary: Mapping[str, Any]) -> DestinationError | None:
     if status == "held" or (status == "paused" and summary["paused"]["by"] == BY_REFUSAL):
         return Refused(f"{name}: {status}, {summary[sync.REFUSED]} records wait: {reason}")
     waiting = sum(summary.get(each, 0) for each in sync.WAITING)
+    if waiting and not reason and waiting == summary.get(sync.UNKNOWN):
+        told = f"{waiting} records got no answer; events among them may have arrived, and are not repeated"
+        return Waiting(f"{name}: {told}")
     if waiting:
         return Waiting(f"{name}: {waiting} records wait for the next sync: {reason}")
     if reason.startswith(UNFINISHED):

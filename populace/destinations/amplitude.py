@@ -124,6 +124,10 @@ def limits(settings: Settings) -> Limits:
     return Limits(BATCH, REQUEST_BYTES, UPDATE_BYTES, RATES, lanes=LANES, envelope=around)
 
 
+def lacking(form: str, settings: Settings) -> str:
+    return NO_SECRET.reason if form == LIST and not settings.get("secret_key") else ""
+
+
 # --- what is said -----------------------------------------------------------------------------------
 
 

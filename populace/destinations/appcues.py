@@ -71,6 +71,7 @@ ABOUT = About(
     readable={PROPERTY: ("user_id",)},
 )
 
+NO_SEGMENTS = "the intake knows no segments; use 'intake: api'"
 LIST_STAGE = 1  # people before the segments they join
 MEMBERS = 1_000  # in one request about a segment
 REQUEST_BYTES = 1_000_000
@@ -94,6 +95,10 @@ def problems(settings: Settings) -> list[str]:
 def limits(settings: Settings) -> Limits:
     around = len(_members([], settings))
     return Limits(MEMBERS, REQUEST_BYTES, UPDATE_BYTES, RATES, lanes=LANES, envelope=around)
+
+
+def lacking(form: str, settings: Settings) -> str:
+    return NO_SEGMENTS if form == LIST and _is_intake(settings) else ""
 
 
 # --- what is said -----------------------------------------------------------------------------------
@@ -135,7 +140,7 @@ def _call(positions: tuple[int, ...], told: Sequence[Record], origin: Origin) ->
 def _member(position: int, record: Record, origin: Origin, settings: Settings) -> Update:
     body = encoded(record["id_value"])
     if _is_intake(settings):
-        return Update((position,), body, stage=LIST_STAGE, problem="the intake knows no segments; use 'intake: api'")
+        return Update((position,), body, stage=LIST_STAGE, problem=NO_SEGMENTS)
     action = "add_user_ids" if value(record) else "remove_user_ids"
     return Update((position,), body, f"segments/{_step(origin.lists[record['key']])}/{action}", LIST_STAGE)
 

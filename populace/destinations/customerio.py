@@ -34,6 +34,7 @@ from populace.destinations.bodies import (
 )
 from populace.destinations.protocol import (
     EVENT,
+    FINDING,
     LIST,
     PROPERTY,
     About,
@@ -105,6 +106,14 @@ def problems(settings: Settings) -> list[str]:
 
 def limits(settings: Settings) -> Limits:
     return Limits(BATCH, REQUEST_BYTES, ITEM_BYTES, RATES, lanes=LANES, envelope=len(b'{"batch":[]}'))
+
+
+def lacking(form: str, settings: Settings) -> str:
+    return f"to find segments {NO_KEY}, or write their ids under `lists`" if _cannot_find(form, settings) else ""
+
+
+def _cannot_find(form: str, settings: Settings) -> bool:
+    return form == FINDING and not settings.get("app_api_key")
 
 
 # --- what is said -----------------------------------------------------------------------------------

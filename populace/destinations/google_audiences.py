@@ -41,6 +41,7 @@ HOSTS = {"global": "https://datamanager.googleapis.com"}
 TOKENS = "https://oauth2.googleapis.com/token"
 FORM = {**TYPE, "Content-Type": "application/x-www-form-urlencoded"}
 RENEWING = ("client_id", "client_secret", "refresh_token")
+NO_TOKEN = f"there is nothing to ask with; set access_token, or {', '.join(RENEWING)}"
 CONSENT = {"ad_user_data": "adUserData", "ad_personalization": "adPersonalization"}
 
 NAMES = {"email": "emailAddress", "phone": "phoneNumber"}  # how Google calls what is hashed
@@ -114,6 +115,10 @@ def problems(settings: Settings) -> list[str]:
 
 def limits(settings: Settings) -> Limits:
     return Limits(BATCH, REQUEST_BYTES, MEMBER_BYTES, RATES, envelope=ENVELOPE)
+
+
+def lacking(form: str, settings: Settings) -> str:
+    return NO_TOKEN if form == LIST and _missing(settings) and not settings.get("access_token") else ""
 
 
 def _number(written: str) -> str:
@@ -245,7 +250,7 @@ def _token(settings: Settings) -> Generator[Request, Response, str | Verdict]:
     if settings.get("access_token"):
         return settings["access_token"]
     if _missing(settings):
-        return Verdict("refused", f"nothing to ask with; set access_token, or {', '.join(RENEWING)}")
+        return Verdict("refused", NO_TOKEN)
     asked = {"grant_type": "refresh_token", **{name: settings[name] for name in RENEWING}}
     address = settings.get("token_endpoint", TOKENS)
     response = yield Request("POST", address, FORM, urlencode(asked).encode(), "token", asks=True)

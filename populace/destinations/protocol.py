@@ -291,6 +291,17 @@ class ReadableAdapter(Protocol):
         """
 
 
+FINDING = "finding lists"  # what a list whose id nobody wrote down needs beside the form `list`
+
+
+@runtime_checkable
+class ParticularAdapter(Protocol):
+    """A destination of which one form needs settings that others do not."""
+
+    def lacking(self, form: str, settings: Settings) -> str:
+        """What a form, or `FINDING`, needs and is not there; empty where nothing is. `${NAME}` counts as there."""
+
+
 def in_order(updates: Iterable[Update]) -> list[Update]:
     """Updates as they are sent: stage by stage, and what may share a request together."""
     return sorted(updates, key=lambda each: (each.stage, each.group))

@@ -1,11 +1,11 @@
-"""`lists:` of a destination: what lists that exist over there already are called, by the key of their audience."""
+"""What a form of delivery needs: settings of its destination, and `lists:`, the ids of lists that exist over there."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from populace import destinations as adapters
-from populace.definitions import Audience, Destination, Space
-from populace.destinations.protocol import LIST, About, ListAdapter
+from populace.definitions import Audience, Destination, Space, Trait
+from populace.destinations.protocol import FINDING, LIST, About, ListAdapter, ParticularAdapter
 from populace.loading.checks import meant
 from populace.loading.documents import Document, Keys
 
@@ -60,15 +60,31 @@ def check(space: Space, documents: Mapping[str, Document]) -> None:
         listed = {each.key for each in audiences}
         _check_names(destination, audiences, documents["audiences"])
         _check_keys(space, destination, listed, documents)
+        forms = _forms(space.computed, destination)
+        _check_forms(destination, forms | ({FINDING} if listed - dict(destination.lists).keys() else set()), documents)
         if not isinstance(adapters.ADAPTERS[destination.kind], ListAdapter):
             for key in sorted(listed - dict(destination.lists).keys()):
                 documents["destinations"].report((destination.name, "lists"), _lacking(destination, key))
 
 
-def _is_listed(audience: Audience, destination: Destination) -> bool:
+def _check_forms(destination: Destination, asked: set[str], documents: Mapping[str, Document]) -> None:
+    """Report what is asked of a destination and cannot be told with its settings."""
+    adapter = adapters.ADAPTERS[destination.kind]
+    if not isinstance(adapter, ParticularAdapter):
+        return
+    for form in sorted(asked):
+        if lacking := adapter.lacking(form, destination.options):
+            documents["destinations"].report((destination.name,), f"'{destination.name}': {lacking}")
+
+
+def _forms(computed: Iterable[Trait | Audience], destination: Destination) -> set[str]:
     first = adapters.ADAPTERS[destination.kind].ABOUT.forms[0]
-    ways = [each for each in audience.deliveries if each.destination == destination.name]
-    return any((each.form or first) == LIST for each in ways)
+    ways = (way for each in computed for way in each.deliveries if way.destination == destination.name)
+    return {way.form or first for way in ways}
+
+
+def _is_listed(audience: Audience, destination: Destination) -> bool:
+    return LIST in _forms([audience], destination)
 
 
 def _check_names(destination: Destination, audiences: list[Audience], document: Document) -> None:

@@ -8,7 +8,16 @@ from typing import Any, get_args
 import pytest
 
 from populace import destinations
-from populace.destinations.protocol import ListAdapter, Outcome, ReadableAdapter, Request, Response, Verdict
+from populace.destinations.protocol import (
+    FINDING,
+    ListAdapter,
+    Outcome,
+    ParticularAdapter,
+    ReadableAdapter,
+    Request,
+    Response,
+    Verdict,
+)
 from tests.contract.conversing import ADAPTERS, FIXTURES, batches, conversation, led, settings, updates, verdicts
 from tests.sent import ORIGIN, record
 
@@ -262,6 +271,15 @@ def test_sound_settings_have_no_problems_and_missing_ones_do(kind: str):
     assert ADAPTERS[kind].problems(sound) == []
     written = {name: f"${{{name.upper()}}}" for name in about.required}
     assert ADAPTERS[kind].problems(written) == []
+
+
+@pytest.mark.parametrize("kind", sorted(each for each in ADAPTERS if isinstance(ADAPTERS[each], ParticularAdapter)))
+def test_what_a_form_needs_is_told_where_it_is_not_there(kind: str):
+    adapter, forms = ADAPTERS[kind], (*ADAPTERS[kind].ABOUT.forms, FINDING)
+    assert isinstance(adapter, ParticularAdapter)
+    assert [adapter.lacking(form, settings(kind)) for form in forms] == [""] * len(forms)
+    least = {name: f"${{{name}}}" for name in adapter.ABOUT.required} | {"intake": "segment"}
+    assert any(adapter.lacking(form, least) for form in forms)
 
 
 @pytest.mark.parametrize("kind", sorted(destinations.ADAPTERS))

@@ -18,6 +18,7 @@ from populace import destinations, sync
 from populace.destinations.protocol import EVENT, LIST
 from populace.space import OpenSpace
 from tasks import http
+from tasks.delivery import failure
 from tasks.sending import Pace
 from tests import rolodex
 from tests.deliveries import ledger, send
@@ -180,3 +181,16 @@ def test_a_key_that_is_not_taken_pauses_and_loses_nothing(
     ledger(world.space).resume()
     assert world.sync()["status"] == "success"
     assert world.lacking() == set()
+
+
+def test_events_that_got_no_answer_are_told_and_do_not_pretend_to_wait(tmp_path: Path):
+    with serve(VENDORS["braze"]()) as vendor:
+        world = World(tmp_path, "braze", EVENT, vendor)
+        world.first()
+        vendor.script = ["reset"]
+        account = send(world.space, pace=PACE)
+        assert account["unknown"] == COUNT // 2
+        told = f"crm: {COUNT // 2} records got no answer; events among them may have arrived, and are not repeated"
+        assert str(failure(account)) == told
+        assert send(world.space, pace=PACE)["sent"] == 0
+        assert set(vendor.happened("buyers").values()) == {1}

@@ -112,6 +112,15 @@ def test_two_audiences_of_one_name_would_share_a_list(problems, load):
     assert load(files)
 
 
+def test_a_form_that_needs_more_settings_says_so(problems, load):
+    crm = "crm: {kind: customerio, site_id: s, api_key: k%s}\n"
+    files = {"dev/audiences.yaml": f'fans:\n  {{query: "{SOME}", destinations: [{{crm: list}}]}}\n'}
+    needed = "to find segments set app_api_key, a key of the App API, or write their ids under `lists`"
+    assert problems(files | {"dev/destinations.yaml": crm % ""}) == [f"destinations.yaml:1: 'crm': {needed}"]
+    for more in (", lists: {fans: 7}", ", app_api_key: '${KEY}'"):
+        assert load(files | {"dev/destinations.yaml": crm % more})
+
+
 def test_a_kind_without_lists_has_none(problems):
     text = {"dev/destinations.yaml": f"hook:\n  {HOOK[:-1]},\n  lists: {{a: b}}\n  }}\n"}
     assert problems(text) == ["destinations.yaml:3: 'hook': webhook keeps nobody in lists; leave `lists` out"]
