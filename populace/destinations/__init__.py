@@ -4,6 +4,9 @@ The loader reads from here which kinds and forms exist, which settings they need
 account they reach. Nothing here needs more than the standard library.
 """
 
+from collections.abc import Sequence
+from difflib import get_close_matches
+
 from populace.destinations import (
     amplitude,
     appcues,
@@ -49,12 +52,17 @@ def problems(kind: str, settings: dict[str, str]) -> list[str]:
     Each problem is a sentence without file and line; `${NAME}` passes for any value.
     """
     if kind not in ADAPTERS:
-        return [f"no kind {kind!r}; known are {', '.join(sorted(ADAPTERS))}"]
+        return [f"no kind {kind!r}; {_meant(kind.lower(), sorted(ADAPTERS))}"]
     adapter = ADAPTERS[kind]
     names = adapter.ABOUT.names
     missing = [name for name in adapter.ABOUT.required if not settings.get(name)]
     unknown = sorted(set(settings) - set(names))
-    known = ", ".join(names)
     found = [f"{kind} needs {name!r}" for name in missing]
-    found += [f"{kind} has no setting {name!r}; known are {known}" for name in unknown]
+    found += [f"{kind} has no setting {name!r}; {_meant(name, names)}" for name in unknown]
     return found if missing else [*found, *adapter.problems(settings)]
+
+
+def _meant(name: str, known: Sequence[str]) -> str:
+    close = get_close_matches(name, known, n=1, cutoff=0.8)
+    told = f"known are {', '.join(known)}"
+    return f"did you mean '{close[0]}'? {told[0].upper()}{told[1:]}" if close else told

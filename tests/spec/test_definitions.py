@@ -24,7 +24,8 @@ def test_all_problems_of_a_space_are_told_at_once_by_file_and_line(problems):
     assert problems(files) == [
         "audiences.yaml:3: 'a': no destination 'warehose'; did you mean 'warehouse'?",
         "audiences.yaml:4: 'b': column 8: ')' cannot stand here",
-        f"destinations.yaml:2: 'hook': no kind 'webhok'; known are {', '.join(sorted(ADAPTERS))}",
+        "destinations.yaml:2: 'hook': no kind 'webhok'; did you mean 'webhook'? "
+        f"Known are {', '.join(sorted(ADAPTERS))}",
         "identity.yaml:2: '1 never': write a limit such as 5 weekly, 1 ever, or none",
         "identity.yaml:3: no identifier 'emial'; there is user_id",
         "sources.yaml:2: 'split.archive' is missing",
