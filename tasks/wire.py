@@ -38,13 +38,16 @@ UNSENT = (
     failures.NameResolutionError,
     failures.ConnectTimeoutError,
     failures.ProxyError,
-    failures.SSLError,
 )
 WRONG_ADDRESS = (failures.LocationValueError, InvalidURL, UnicodeError)
 BASE = re.compile(r"https?://[^/?#]+", re.IGNORECASE)
 UNSENDABLE = "a header cannot be sent: a key or another setting holds a line break or a sign that is not ASCII"
 ON_THE_LINK = "the address is of this machine's own network link, where no destination is"
 PRIVATE = "the address is private, and 'allow_private' is false"
+
+
+class _HandshakeError(Exception):
+    """Connected, and no encryption was agreed on; nothing was sent."""
 
 
 class _OutOfBoundsError(Exception):
@@ -95,7 +98,7 @@ class Wire:
             return Verdict("refused", "the address cannot be used; it must start with https:// or http://")
         except _OutOfBoundsError as error:
             return Verdict("refused", str(error))
-        except UNSENT as error:
+        except (*UNSENT, _HandshakeError) as error:
             return _unreachable(error)
         except failures.HTTPError as error:
             return Verdict("unknown", f"sent, and no answer came ({type(error).__name__})", in_doubt=True)
@@ -145,6 +148,12 @@ class Wire:
 
         def judging(pool: Any) -> type:
             class Connection(pool.ConnectionCls):
+                def connect(self) -> None:
+                    try:
+                        super().connect()
+                    except (ssl.SSLError, failures.SSLError) as error:
+                        raise _HandshakeError from error
+
                 def _new_conn(self) -> socket.socket:
                     opened = super()._new_conn()
                     judge(opened)
@@ -184,13 +193,13 @@ def out_of_bounds(host: str, *, allow_private: bool) -> str:
     return "" if allow_private or address.is_global else PRIVATE
 
 
-def _unreachable(error: failures.HTTPError) -> Verdict:
+def _unreachable(error: Exception) -> Verdict:
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return Verdict("refused", "the certificate of the address is not valid; check the address")
         cause = cause.__cause__ or cause.__context__
-    return Verdict("transient", f"cannot connect ({type(error).__name__})")
+    return Verdict("transient", f"cannot connect ({type(error).__name__.lstrip('_')})")
 
 
 def retry_after(header: str | None, now: datetime) -> float | None:
