@@ -64,7 +64,7 @@ ABOUT = About(
         Setting(
             "created_at", "the time of an event: `omit` by default, that of its arrival; `seconds`; `milliseconds`"
         ),
-        Setting("read_by", "what everybody on the lists is known by, to read them back: `email` or `user_id`"),
+        Setting("read_by", "`email` or `user_id`, to read lists back of people whom we know by both"),
     ),
     # Mail is sent to addresses, and most projects know people by them; where one knows people by userId alone,
     # `identifiers` says so. A user id that is not known there makes somebody whom no mail reaches.
@@ -334,10 +334,12 @@ def _reset(body: Mapping[str, Any]) -> float | None:
 def held(key: str, form: str, people: Sequence[tuple[str, str]], origin: Origin, settings: Settings) -> Reading:
     """Everybody on a list, by the one identifier that all of them are known by: a profile with two answers to one.
 
-    Told apart wrongly, somebody would be taken for a stranger and removed; so `read_by` has to be written.
+    Told apart wrongly, somebody would be taken for a stranger and removed; so where we know people by both, `read_by`
+    has to be written.
     """
-    by = settings.get("read_by")
-    if by is None:
+    types = {id_type for id_type, _ in people}
+    by = settings.get("read_by") or ("".join(types) if len(types) == 1 else "")
+    if not by:
         return Verdict("refused", "write in 'read_by' what everybody on the lists is known by: email or user_id")
     query = f"listId={origin.lists[key]}&preferUserId={str(by == 'user_id').lower()}"
     response = yield _request("GET", f"lists/getUsers?{query}", b"", settings, "getUsers", LONGEST_LIST)

@@ -279,6 +279,14 @@ def test_what_cannot_be_told_apart_is_not_read(settings: dict[str, str], answer:
     assert ended(reading, lambda _: answer).outcome == expected
 
 
+def test_people_who_are_all_known_by_one_type_need_no_word_about_it():
+    settings, answer = {"api_key": KEY}, Response(200, PLAIN, b"A@b.co\n")
+    mails, mixed = [("email", "a@b.co")], [("email", "a@b.co"), ("user_id", "U2")]
+    reading = iterable.held("buyers", "list", mails, ORIGIN, settings)
+    assert ended(reading, lambda _: answer) == [("email", "a@b.co", True)]
+    assert ended(iterable.held("buyers", "list", mixed, ORIGIN, settings), lambda _: answer).outcome == "refused"
+
+
 # --- what others get wrong -----------------------------------------------------------------------------
 
 
