@@ -46,7 +46,7 @@ def named(vendor: Rolodex, folder: Path, kind: str = "rolodex", **lists: str) ->
 
 
 def on(vendor: Rolodex, name: str) -> set[str]:
-    return {person for person, number in vendor.numbers.items() if number in vendor.members.get(name, set())}
+    return {person for person, number in vendor.numbers.items() if number in vendor.on_lists.get(name, set())}
 
 
 def test_members_go_to_the_list_that_the_definition_names_and_none_is_made(vendor, tmp_path):
@@ -137,7 +137,7 @@ def test_a_kill_at_any_moment_of_a_change_leaves_everybody_on_the_new_list_after
         moment += STEP
         folder = tmp_path / str(moment)
         shutil.copytree(start, folder)
-        vendor.members["b2"] = set()
+        vendor.on_lists["b2"] = set()
         moved = named(vendor, folder, buyers="b2")
         try:
             send(replace(moved, lake=Mortal(moved.lake.url(""), moment)))
@@ -215,7 +215,7 @@ def test_verify_reads_the_list_that_is_named_now(vendor, tmp_path):
     space = named(vendor, tmp_path, buyers="a1")
     publish(space, 1, members={"buyers": PEOPLE[:2]})
     send(space)
-    vendor.members["a1"].clear()
+    vendor.on_lists["a1"].clear()
     assert verify(space, "crm", Ways({}, pace=QUICK))["missing"] == 2
     assert on(vendor, "a1") == {"ann", "bo"}
     moved = named(vendor, tmp_path, buyers="b2")

@@ -63,7 +63,7 @@ def test_who_stays_under_another_spelling_stays_on_the_list(vendor, tmp_path):
     calls = len(vendor.calls)
     assert send(opened)["unchanged"] == 3
     assert len(vendor.calls) == calls
-    assert (vendor.names("buyers"), vendor.cards) == ({"ann@x.org"}, {"ann@x.org": {"plan": "gold", "buyers": True}})
+    assert (vendor.members("buyers"), vendor.cards) == ({"ann@x.org"}, {"ann@x.org": {"plan": "gold", "buyers": True}})
 
 
 def test_of_two_people_with_one_address_one_may_leave(vendor, tmp_path):
@@ -75,10 +75,10 @@ def test_of_two_people_with_one_address_one_may_leave(vendor, tmp_path):
     publish(opened, 2, plans(p2="free"), {"buyers": ["p2"]}, people)
     account = send(opened)
     assert (account["computed"], account["to_set"], account["to_remove"], account["unchanged"]) == (3, 1, 0, 2)
-    assert (vendor.names("buyers"), vendor.cards["ann@x.org"]["plan"]) == ({"ann@x.org"}, "free")
+    assert (vendor.members("buyers"), vendor.cards["ann@x.org"]["plan"]) == ({"ann@x.org"}, "free")
     publish(opened, 3, plans(), {"buyers": []}, people)
     assert send(opened)["to_remove"] == 3
-    assert vendor.names("buyers") == set()
+    assert vendor.members("buyers") == set()
 
 
 def test_what_was_told_before_the_adapter_knew_spellings_is_not_taken_back(vendor, tmp_path):

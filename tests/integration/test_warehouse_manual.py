@@ -47,8 +47,8 @@ def test_queries_run_and_find_somebody(filled: Warehouse):
 def test_the_entry_is_a_destination_and_takes_both_forms(tmp_path: Path):
     shutil.copytree(ROOT / "definitions", tmp_path, dirs_exist_ok=True)
     (entry,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
-    others = "\nwebhook: {kind: webhook, url: 'https://example.com', secret: abcdefghijklmnop}\n"
-    (tmp_path / "dev/destinations.yaml").write_text(entry + others)
+    _, _, others = (tmp_path / "dev/destinations.yaml").read_text().partition("\namplitude:")
+    (tmp_path / "dev/destinations.yaml").write_text(f"{entry}\namplitude:{others}")
     audiences = (tmp_path / "dev/audiences.yaml").read_text()
     both = audiences.replace("destinations: [warehouse]", "destinations: [warehouse, {warehouse: event}]", 1)
     (tmp_path / "dev/audiences.yaml").write_text(both)
@@ -56,7 +56,8 @@ def test_the_entry_is_a_destination_and_takes_both_forms(tmp_path: Path):
     (warehouse,) = (each for each in found.destinations if each.name == "warehouse")
     assert warehouse.options["history"] == warehouse.options["profiles"] == "false"
     assert warehouse.bounds.records_per_request == 10_000
-    forms = {way.form or "property" for each in found.audiences for way in each.deliveries}
+    ways = [way for each in found.audiences for way in each.deliveries if way.destination == "warehouse"]
+    forms = {way.form or "property" for way in ways}
     assert forms == {"property", "event"}
 
 
