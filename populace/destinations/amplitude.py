@@ -13,7 +13,6 @@ again. Only people whom Amplitude knows can join: `skipped_ids` are the others, 
 A cohort is read back as a file of comma-separated values, which lies at another address where it is large.
 """
 
-import base64
 import csv
 import hashlib
 import io
@@ -25,7 +24,7 @@ from typing import Any
 from urllib.parse import quote
 
 from populace.destinations import calls, hosts
-from populace.destinations.bodies import TYPE, code, document, encoded, listed, message_id, unexpected, value
+from populace.destinations.bodies import TYPE, basic, code, document, encoded, listed, message_id, unexpected, value
 from populace.destinations.protocol import (
     EVENT,
     LIST,
@@ -370,6 +369,5 @@ def _changed(cohort: str, operation: str, people: Sequence[str], settings: Setti
 def _cohorts(
     method: str, path: str, body: bytes, settings: Settings, *, endpoint: str = "cohorts", after: float = 0.0
 ) -> Request:
-    pair = f"{settings['api_key']}:{settings['secret_key']}"
-    headers = {**TYPE, "Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
+    headers = {**TYPE, "Authorization": basic(settings["api_key"], settings["secret_key"])}
     return Request(method, f"{hosts.host(settings, COHORT_HOSTS)}/{path}", headers, body, endpoint, after)

@@ -9,7 +9,6 @@ same page has null for a value that does not exist. Answers: any 2xx took it, 20
 Events are counted as often as they come, so one that may have arrived is not sent again.
 """
 
-import base64
 import json
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -18,6 +17,7 @@ from urllib.parse import quote
 from populace.destinations import calls, hosts
 from populace.destinations.bodies import (
     TYPE,
+    basic,
     document,
     encoded,
     is_there,
@@ -46,6 +46,7 @@ from populace.destinations.protocol import (
     Update,
     Verdict,
     by_status,
+    one_of,
 )
 from populace.destinations.together import together
 
@@ -87,9 +88,7 @@ def account(settings: Settings) -> str:
 
 
 def problems(settings: Settings) -> list[str]:
-    is_known = settings.get("intake", WAYS[0]) in WAYS or "${" in settings["intake"]
-    wrong = [] if is_known else [f"'intake' must be one of {', '.join(WAYS)}"]
-    return wrong + problems_of_unset(settings) + hosts.problems(settings, HOSTS)
+    return one_of(settings, "intake", *WAYS) + problems_of_unset(settings) + hosts.problems(settings, HOSTS)
 
 
 def limits(settings: Settings) -> Limits:
@@ -246,6 +245,5 @@ def held(key: str, form: str, people: Sequence[tuple[str, str]], origin: Origin,
 
 def _request(method: str, path: str, body: bytes, settings: Settings) -> Request:
     host = hosts.host(settings, INTAKES if path == "segment/direct" else HOSTS)
-    key = base64.b64encode(f"{settings['api_key']}:{settings['api_secret']}".encode()).decode()
     url = f"{host}/v2/accounts/{_step(settings['account_id'])}/{path}"
-    return Request(method, url, {**TYPE, "Authorization": f"Basic {key}"}, body)
+    return Request(method, url, {**TYPE, "Authorization": basic(settings["api_key"], settings["api_secret"])}, body)

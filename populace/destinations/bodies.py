@@ -1,5 +1,6 @@
 """JSON on the wire: values of records, bodies of requests, and what can be read of answers."""
 
+import base64
 import hashlib
 import json
 import re
@@ -43,6 +44,11 @@ def uuid(text: str) -> str:
     return f"{found[:8]}-{found[8:12]}-5{found[13:16]}-{variant}{found[17:20]}-{found[20:32]}"
 
 
+def basic(user: str, password: str) -> str:
+    """Credentials as the header Authorization has them."""
+    return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
+
+
 def document(response: Response) -> dict[str, Any]:
     """The JSON object of an answer; empty where it is none."""
     try:
@@ -60,6 +66,12 @@ def listed(found: Any) -> list[Any]:
 def code(found: Any) -> str:
     """A code that a vendor gives a failure; empty where it is free text, which may name somebody."""
     return found if isinstance(found, str) and CODE.fullmatch(found) else ""
+
+
+def named(found: Any) -> Verdict:
+    """What is refused by name in an answer, with the code that the vendor gives for it."""
+    why = code(found)
+    return Verdict("invalid", f"named in the answer{f': {why}' if why else ''}")
 
 
 def unexpected(response: Response) -> Verdict:

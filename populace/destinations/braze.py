@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import Any
 
 from populace.destinations import calls
-from populace.destinations.bodies import TYPE, code, document, encoded, is_there, listed, unexpected, value
+from populace.destinations.bodies import TYPE, document, encoded, is_there, listed, named, unexpected, value
 from populace.destinations.protocol import (
     ALLOW_PRIVATE,
     EVENT,
@@ -38,6 +38,7 @@ from populace.destinations.protocol import (
     Verdict,
     address,
     by_status,
+    one_of,
 )
 from populace.destinations.together import is_property, together
 from populace.destinations.waiting import asked
@@ -94,8 +95,7 @@ def account(settings: Settings) -> str:
 
 
 def problems(settings: Settings) -> list[str]:
-    is_known = settings.get("existing_only", "false") in ("true", "false")
-    wrong = [] if is_known or "${" in settings["existing_only"] else ["'existing_only' must be true or false"]
+    wrong = one_of(settings, "existing_only", "false", "true")
     return wrong + address(settings, "endpoint")
 
 
@@ -177,17 +177,13 @@ def _told(verdict: Verdict, errors: Any, array: str, count: int) -> Answer:
     if not is_placed and (array == "attributes" or count == 1):
         return Verdict("invalid", "failed, and nobody says which")
     rest = verdict if is_placed else Verdict("transient", "some failed, and nobody says which", in_doubt=True)
-    return [_refused(wrong[at]) if at in wrong else rest for at in range(count)]
+    return [named(wrong[at].get("type")) if at in wrong else rest for at in range(count)]
 
 
 def _place(error: Any, array: str, count: int) -> int | None:
     """The place in our array that an error names."""
     at = error.get("index") if isinstance(error, dict) and error.get("input_array") == array else None
     return at if type(at) is int and 0 <= at < count else None
-
-
-def _refused(error: Mapping[str, Any]) -> Verdict:
-    return Verdict("invalid", f"named in the answer{f': {why}' if (why := code(error.get('type'))) else ''}")
 
 
 # --- reading back -----------------------------------------------------------------------------------

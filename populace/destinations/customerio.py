@@ -11,7 +11,6 @@ Answers: 200 took everything; 207 took everything but what `errors` names by its
 in a segment that nobody has are ignored without a word, so nobody is ever called a member here.
 """
 
-import base64
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -21,10 +20,11 @@ from urllib.parse import quote
 from populace.destinations import calls, hashing, hosts
 from populace.destinations.bodies import (
     TYPE,
-    code,
+    basic,
     document,
     encoded,
     listed,
+    named,
     problems_of_unset,
     taken_away,
     unexpected,
@@ -53,6 +53,7 @@ from populace.destinations.protocol import (
     Update,
     Verdict,
     by_status,
+    one_of,
 )
 from populace.destinations.together import together
 
@@ -99,9 +100,11 @@ def account(settings: Settings) -> str:
 
 
 def problems(settings: Settings) -> list[str]:
-    dates = settings.get("dates", "text")
-    wrong = [] if dates in ("text", "seconds") or "${" in dates else ["'dates' must be text or seconds"]
-    return [*wrong, *problems_of_unset(settings), *hosts.problems(settings, HOSTS)]
+    return [
+        *one_of(settings, "dates", "text", "seconds"),
+        *problems_of_unset(settings),
+        *hosts.problems(settings, HOSTS),
+    ]
 
 
 def limits(settings: Settings) -> Limits:
@@ -246,11 +249,7 @@ def answer(response: Response, count: int) -> Answer:
         # Nothing that is said twice counts twice there: halves tell which it is.
         return Verdict("invalid", f"HTTP {response.status}: something is wrong, and nobody says what")
     wrong = {each["batch_index"]: each for each in errors}
-    return [_refused(wrong[each]) if each in wrong else verdict for each in range(count)]
-
-
-def _refused(error: Mapping[str, Any]) -> Verdict:
-    return Verdict("invalid", f"named in the answer{f': {why}' if (why := code(error.get('reason'))) else ''}")
+    return [named(wrong[each].get("reason")) if each in wrong else verdict for each in range(count)]
 
 
 def _moved(response: Response) -> Verdict:
@@ -294,8 +293,7 @@ def _names(identifiers: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _told(path: str, body: bytes, settings: Settings) -> Request:
-    key = base64.b64encode(f"{settings['site_id']}:{settings['api_key']}".encode()).decode()
-    headers = {**TYPE, "Authorization": f"Basic {key}"}
+    headers = {**TYPE, "Authorization": basic(settings["site_id"], settings["api_key"])}
     return Request("POST", f"{hosts.host(settings, HOSTS)}/api/{path}", headers, body)
 
 

@@ -36,6 +36,7 @@ from populace.destinations.protocol import (
     Update,
     Verdict,
     by_status,
+    one_of,
 )
 
 HOSTS = {"global": "https://graph.facebook.com"}
@@ -113,8 +114,8 @@ def problems(settings: Settings) -> list[str]:
     found = [] if re.fullmatch(r"act_\d+|.*\$\{.*", _ad_account(settings)) else ["'ad_account_id' must be a number"]
     version = settings.get("api_version", VERSION)
     found += [] if re.fullmatch(r"v\d+\.\d+|.*\$\{.*", version) else [f"'api_version' must be as in {VERSION}"]
-    found += hashing.one_of(settings, "customer_file_source", *SOURCES)
-    found += hashing.one_of(settings, "hashed", "refuse", "pass") + hashing.one_of(settings, "session", "true", "false")
+    found += one_of(settings, "customer_file_source", *SOURCES)
+    found += one_of(settings, "hashed", "refuse", "pass") + one_of(settings, "session", "true", "false")
     return found + hosts.problems(settings, HOSTS)
 
 

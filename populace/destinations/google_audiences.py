@@ -35,6 +35,7 @@ from populace.destinations.protocol import (
     Verdict,
     address,
     by_status,
+    one_of,
 )
 
 HOSTS = {"global": "https://datamanager.googleapis.com"}
@@ -105,9 +106,9 @@ def problems(settings: Settings) -> list[str]:
         for name in ("account_id", "login_account_id")
         if not _number(settings.get(name, "0")).isdecimal() and "${" not in settings[name]
     ]
-    found += hashing.one_of(settings, "customer_match_terms", "accepted")
-    found += [each for name in CONSENT for each in hashing.one_of(settings, name, "granted", "denied")]
-    found += hashing.one_of(settings, "hashed", "refuse", "pass")
+    found += one_of(settings, "customer_match_terms", "accepted")
+    found += [each for name in CONSENT for each in one_of(settings, name, "granted", "denied")]
+    found += one_of(settings, "hashed", "refuse", "pass")
     if 0 < len(missing := _missing(settings)) < len(RENEWING):
         found.append(f"{', '.join(RENEWING)} belong together; {', '.join(missing)} is missing")
     return list(dict.fromkeys([*found, *address(settings, "token_endpoint"), *hosts.problems(settings, HOSTS)]))

@@ -125,9 +125,3 @@ def problem(found: str | None, settings: Settings, *, is_hashable: bool) -> str:
     if is_hashable and is_hashed(found) and settings.get("hashed", "refuse") != "pass":
         return "the identifier is a hash already, and 'hashed' is not 'pass'"
     return ""
-
-
-def one_of(settings: Settings, name: str, *known: str) -> list[str]:
-    """What is wrong with a setting that is one of a few words, the first by default."""
-    written = settings.get(name, known[0])
-    return [] if written in known or "${" in written else [f"{name!r} must be {' or '.join(known)}"]

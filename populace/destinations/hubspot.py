@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import quote
 
 from populace.destinations import calls, hashing, hosts
-from populace.destinations.bodies import TYPE, code, document, encoded, listed, message_id, unexpected, uuid, value
+from populace.destinations.bodies import TYPE, document, encoded, listed, message_id, named, unexpected, uuid, value
 from populace.destinations.protocol import (
     EVENT,
     LIST,
@@ -216,17 +216,13 @@ def answer(response: Response, traces: Sequence[str]) -> Answer:
         return Verdict("invalid", f"HTTP {response.status}: something is wrong, and nobody says with which contact")
     nobody = Verdict("unknown", f"HTTP {response.status}: no contact is named", in_doubt=True)
     others = verdict if listed(body.get("results")) else nobody
-    return [_refused(wrong[each]) if each in wrong else others for each in traces]
+    return [named(wrong[each].get("category")) if each in wrong else others for each in traces]
 
 
 def _traces(error: Mapping[str, Any]) -> list[str]:
     context = error.get("context")
     named = listed(context.get("objectWriteTraceId")) if isinstance(context, dict) else []
     return [each for each in named if isinstance(each, str)]
-
-
-def _refused(error: Mapping[str, Any]) -> Verdict:
-    return Verdict("invalid", f"named in the answer{f': {why}' if (why := code(error.get('category'))) else ''}")
 
 
 def _happened(updates: Sequence[Update], settings: Settings) -> Exchange:

@@ -38,6 +38,7 @@ from populace.destinations.protocol import (
     Update,
     Verdict,
     by_status,
+    one_of,
 )
 from populace.destinations.together import together
 
@@ -114,12 +115,8 @@ def account(settings: Settings) -> str:
 
 
 def problems(settings: Settings) -> list[str]:
-    wrong = [
-        f"{name!r} must be one of {', '.join(known)}"
-        for name, known in CHOICES.items()
-        if (written := settings.get(name, known[0])) not in known and "${" not in written
-    ]
-    return wrong + bodies.problems_of_unset(settings) + hosts.problems(settings, HOSTS)
+    wrong = [each for name, known in CHOICES.items() for each in one_of(settings, name, *known)]
+    return [*wrong, *bodies.problems_of_unset(settings), *hosts.problems(settings, HOSTS)]
 
 
 def limits(settings: Settings) -> Limits:

@@ -12,7 +12,6 @@ Requests are not compressed: `engage` does not read gzip. From the vendor's own 
 of both endpoints and of queries, `POST /api/query/engage`, and the identifiers that it takes for nobody.
 """
 
-import base64
 import hashlib
 import re
 from collections.abc import Generator, Iterator, Sequence
@@ -21,7 +20,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from populace.destinations import calls, hosts
-from populace.destinations.bodies import TYPE, code, document, encoded, is_there, listed, unexpected, value
+from populace.destinations.bodies import TYPE, basic, document, encoded, is_there, listed, named, unexpected, value
 from populace.destinations.protocol import (
     EVENT,
     PEOPLE,
@@ -201,7 +200,7 @@ def imported(response: Response, count: int) -> Answer:
     # An event that comes twice is known by its id, so where the vendor counts fewer all of them may come again.
     if body.get("num_records_imported", count - len(wrong)) != count - len(wrong):
         rest = Verdict("unknown", f"HTTP {response.status}: fewer were imported, and nobody says which", in_doubt=True)
-    return [_refused(wrong[at]) if at in wrong else rest for at in range(count)]
+    return [named(wrong[at].get("field")) if at in wrong else rest for at in range(count)]
 
 
 def _by_place(failed: Any, count: int) -> dict[int, dict[str, Any]] | None:
@@ -210,10 +209,6 @@ def _by_place(failed: Any, count: int) -> dict[int, dict[str, Any]] | None:
     wrong = {each["index"]: each for each in named}
     is_sound = isinstance(failed, list) and len(named) == len(failed) and wrong.keys() <= set(range(count))
     return wrong if is_sound else None
-
-
-def _refused(failed: dict[str, Any]) -> Verdict:
-    return Verdict("invalid", f"named in the answer{f': {why}' if (why := code(failed.get('field'))) else ''}")
 
 
 # --- reading back -----------------------------------------------------------------------------------
@@ -268,4 +263,4 @@ def _request(path: str, query: dict[str, str], body: bytes, settings: Settings) 
 def _basic(settings: Settings) -> str:
     """The service account and its secret; where there is none, the token and no password."""
     name, secret = settings.get("service_account") or settings["token"], settings.get("service_secret", "")
-    return f"Basic {base64.b64encode(f'{name}:{secret}'.encode()).decode()}"
+    return basic(name, secret)

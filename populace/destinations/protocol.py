@@ -329,6 +329,12 @@ def packed(updates: Iterable[Update], limits: Limits) -> Iterator[list[Update]]:
 ALLOW_PRIVATE = Setting("allow_private", "`true` by default; `false` refuses addresses that are not public")
 
 
+def one_of(settings: Settings, name: str, *known: str) -> list[str]:
+    """What is wrong with a setting that is one of a few words, the first by default."""
+    written = settings.get(name, known[0])
+    return [] if written in known or "${" in written else [f"{name!r} must be {' or '.join(known)}"]
+
+
 def address(settings: Settings, name: str) -> list[str]:
     """What is wrong with the setting that holds an address, where it is set, and with `allow_private`."""
     found = []

@@ -10,14 +10,13 @@ Answers: 200 means *received*. The API says so of calls that it drops later as w
 more than that. 400 is for what is too large or no JSON, 429 says how long to wait.
 """
 
-import base64
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from populace.destinations import calls
-from populace.destinations.bodies import encoded
+from populace.destinations.bodies import TYPE, basic, encoded
 from populace.destinations.protocol import (
     ALLOW_PRIVATE,
     PROPERTY,
@@ -121,8 +120,7 @@ def answer(response: Response, at: int) -> Answer:
 
 
 def _headers(settings: Settings) -> dict[str, str]:
-    key = base64.b64encode(f"{settings['write_key']}:".encode()).decode()
-    return {"Content-Type": "application/json", "User-Agent": "Populace", "Authorization": f"Basic {key}"}
+    return {**TYPE, "Authorization": basic(settings["write_key"], "")}
 
 
 def _endpoint(settings: Settings) -> str:
