@@ -1,6 +1,6 @@
 """What a space consists of, as frozen data: the contract between the loader and everything behind it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Literal as OneOfThese
 
@@ -100,12 +100,16 @@ class Identity:
     """The rules that make profiles of identifiers.
 
     `identifiers` are in order of priority, highest first (I-30). A blocked text that starts with `^`
-    is a pattern, any other matches the normalised value exactly.
+    is a pattern, any other matches the normalised value exactly. A user's link to an account ends `link_ttl` after
+    the last call that made it, or never (I-73); with `link_from_context` every call that names an account in its
+    context makes one, not only Group calls (I-74).
     """
 
     identifiers: tuple[Identifier, ...]
     blocked: tuple[str, ...] = ()
     forbidden: tuple[Forbidden, ...] = ()
+    link_ttl: timedelta | None = None
+    link_from_context: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,15 +123,68 @@ class Delivery:
 RESERVED = ("profile", "profile_id")  # keys that no trait may have: columns of the tables that hold traits
 
 
+Level = OneOfThese["user", "account"]
+EventsOf = OneOfThese["users", "account"]  # of an account: all of its users' events, or those that name it (O-15)
+
+
 @dataclass(frozen=True, slots=True)
 class Trait:
-    """A computed trait: one value per profile that has one."""
+    """A computed trait: one value per profile that has one.
+
+    One of accounts is computed from the events of all users of each account together (T-11).
+    """
 
     key: str
     query: Reducer
     description: str = ""
     deliveries: tuple[Delivery, ...] = ()
     at: Place = field(default=NOWHERE, compare=False)
+    level: Level = "user"
+    events_of: EventsOf = "users"
+
+
+@dataclass(frozen=True, slots=True)
+class Sql:
+    """Traits that the rows of a statement give people, or accounts: one for each of its columns (T-30 to T-47).
+
+    `connection` is `lake`, or a name of `Space.connections`. The statement runs at every instant of `schedule`, a cron
+    expression in UTC; None, only for the lake, is with every run. It may take `timeout` and give `most_rows` rows.
+    """
+
+    key: str
+    connection: str
+    statement: str
+    schedule: str | None = None
+    timeout: timedelta = timedelta(minutes=10)
+    most_rows: int = 25_000_000  # T-34
+    description: str = ""
+    deliveries: tuple[Delivery, ...] = ()
+    at: Place = field(default=NOWHERE, compare=False)
+    level: Level = "user"
+
+
+@dataclass(frozen=True, slots=True)
+class SqlTrait:
+    """A trait that is a column of a statement; which there are is known when it has run."""
+
+    key: str
+    of: Sql
+
+    @property
+    def deliveries(self) -> tuple[Delivery, ...]:
+        return self.of.deliveries
+
+    @property
+    def description(self) -> str:
+        return self.of.description
+
+    @property
+    def level(self) -> Level:
+        return self.of.level
+
+    @property
+    def at(self) -> Place:
+        return self.of.at
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +205,11 @@ class Family:
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """A set of profiles: those for which the condition holds."""
+    """A set of profiles: those for which the condition holds.
+
+    One of accounts may ask for ANY or ALL of an account's users; `include_anonymous` says whether anonymous ones are
+    among these.
+    """
 
     key: str
     query: Condition
@@ -157,6 +218,8 @@ class Audience:
     include_anonymous: bool | None = None
     deliveries: tuple[Delivery, ...] = ()
     at: Place = field(default=NOWHERE, compare=False)
+    level: Level = "user"
+    events_of: EventsOf = "users"
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +279,9 @@ class Destination:
 class Space:
     """Everything defined for one space, validated; `warnings` are legal but suspicious things.
 
-    The traits of `families` are known when a run has seen their values, and are `traits` of that run then.
+    The traits of `families` are known when a run has seen their values, and are `traits` of that run then; those of
+    `sql` when its statements have run, and are `sql_traits` then. `connections` are the databases that statements run
+    on, by name, as written: `${NAME}` is resolved when one is used.
     `salt` goes into the numbers of identifiers: another one gives all of them other numbers.
     `notify` are URLs to post to when something is done, as written: `${NAME}` is resolved when one is used.
     """
@@ -231,6 +296,9 @@ class Space:
     identity: Identity = Identity(())
     traits: tuple[Trait, ...] = ()
     families: tuple[Family, ...] = ()
+    sql: tuple[Sql, ...] = ()
+    sql_traits: tuple[SqlTrait, ...] = ()
+    connections: tuple[tuple[str, str], ...] = ()
     audiences: tuple[Audience, ...] = ()
     destinations: tuple[Destination, ...] = ()
     notify: tuple[str, ...] = ()
@@ -238,5 +306,18 @@ class Space:
 
     @property
     def computed(self) -> "tuple[Trait | Audience, ...]":
-        """Every trait, then every audience; of families what a run expanded them to."""
+        """Every trait with a query, then every audience; of families what a run expanded them to."""
         return (*self.traits, *self.audiences)
+
+    @property
+    def delivered(self) -> "tuple[Trait | SqlTrait | Audience, ...]":
+        """Everything that destinations may be told of: what is computed, and the columns of SQL."""
+        return (*self.traits, *self.sql_traits, *self.audiences)
+
+    def at_level(self, level: Level) -> "Space":
+        """The space with the traits and audiences of users alone, or of accounts."""
+        return replace(
+            self,
+            traits=tuple(each for each in self.traits if each.level == level),
+            audiences=tuple(each for each in self.audiences if each.level == level),
+        )

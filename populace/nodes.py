@@ -52,6 +52,16 @@ class TraitValue:
     key: str
 
 
+@dataclass(frozen=True, slots=True)
+class AccountTrait:
+    """The values of a trait, or memberships, that the accounts of a user have, one for each account that has any.
+
+    A comparison holds where it holds for one of them (O-16).
+    """
+
+    key: str
+
+
 # --- streams and what keeps some of their events ----------------------------------------------------
 
 
@@ -340,7 +350,7 @@ Filter = Where | Within | Between | Sources | ExpiresAfter
 Stream = Event | Entity
 Reducer = Count | Sum | Average | Min | Max | Mode | First | Last | Unique | UniqueCount
 Tally = Count | Sum | UniqueCount  # in a condition these are 0 where nothing matches, instead of missing
-Operand = Literal | Property | Context | TraitValue | Reducer
+Operand = Literal | Property | Context | TraitValue | AccountTrait | Reducer
 Condition = (
     Compare | Exists | Absent | OneOf | NoneOf | Contains | StartsWith | EndsWith | Dated | Relative
     | And | Or | Not | Quantified
@@ -351,7 +361,7 @@ Query = Reducer | Condition
 def walk(node: Any) -> Iterator[Any]:
     """The node and every node below it, parents first, in the order they are written."""
     yield node
-    for child in _children(node):
+    for child in children(node):
         yield from walk(child)
 
 
@@ -359,13 +369,13 @@ def outermost(node: Any) -> Iterator[Any]:
     """The same, without what is inside reducers."""
     yield node
     if not isinstance(node, Reducer):
-        for child in _children(node):
+        for child in children(node):
             yield from outermost(child)
 
 
 def references(node: Any) -> set[str]:
-    """The keys of every trait() in a node, at whatever depth."""
-    return {each.key for each in walk(node) if isinstance(each, TraitValue)}
+    """The keys of every trait() and account.trait() in a node, at whatever depth."""
+    return {each.key for each in walk(node) if isinstance(each, TraitValue | AccountTrait)}
 
 
 def rewritten(node: Node, change: Callable[[Any], Any]) -> Node:
@@ -379,7 +389,8 @@ def rewritten(node: Node, change: Callable[[Any], Any]) -> Node:
     return change(below)
 
 
-def _children(node: Any) -> Iterator[Any]:
+def children(node: Any) -> Iterator[Any]:
+    """The nodes right below a node, in the order they are written."""
     for each in fields(node) if is_dataclass(node) else ():
         value = getattr(node, each.name)
         yield from (child for child in (value if isinstance(value, tuple) else (value,)) if is_dataclass(child))

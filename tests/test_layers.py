@@ -24,7 +24,10 @@ STDLIB = frozenset(sys.stdlib_module_names)
 # --- the table: what each module of the engine may import besides the standard library ----------------------
 # Our own modules are named in full, libraries by their first name. `populace` itself (the version) is free to all.
 
-WORDS = frozenset({"populace.definitions", "populace.errors", "populace.nodes", "populace.paths", "populace.spelling"})
+WORDS = frozenset({
+    "populace.definitions", "populace.errors", "populace.nodes", "populace.paths", "populace.spelling",
+    "populace.viewpoints",
+})  # fmt: skip
 STAGE = WORDS | {"populace.query", "populace.expressions", "polars"}  # query: a node's fingerprint and its text
 COMPOSED = STAGE | {
     "populace.audiences",
@@ -43,10 +46,11 @@ ENGINE = {
     "populace.nodes": frozenset(),
     "populace.paths": frozenset({"populace.nodes"}),
     "populace.spelling": frozenset(),
+    "populace.viewpoints": frozenset({"populace.nodes"}),
     "populace.definitions": frozenset({"populace.errors", "populace.nodes"}),
     "populace.query": WORDS | {"lark"},
     # loading checks what each kind of destination asks for, and that two spaces share no account of it
-    "populace.loading": WORDS | {"populace.query", "populace.destinations", "yaml", "pydantic"},
+    "populace.loading": WORDS | {"populace.query", "populace.destinations", "yaml", "pydantic", "cronsim"},
     "populace.expressions": WORDS | {"polars", "populace.query"},
     "populace.events": STAGE | {"duckdb", "pyarrow"},
     "populace.identity": STAGE | {"numpy", "scipy"},

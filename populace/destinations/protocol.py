@@ -213,6 +213,7 @@ Found = list[tuple[str, str, Any]]
 Reading = Generator[Request, Response, "Found | Verdict"]
 
 PROPERTY, LIST, EVENT = "property", "list", "event"  # the forms; LIST is of those who are kept in lists over there
+GROUP = "group"  # the form that tells of an account itself, not of its users (D-14)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from difflib import get_close_matches
 from typing import Any, get_args
 
 from populace import destinations as adapters
-from populace.definitions import BUILT_IN, GROUP_ID, Bounds, Delivery, Destination, Identity, Known, Strategy
-from populace.destinations.protocol import LIST, PROPERTY, About
+from populace.definitions import BUILT_IN, GROUP_ID, Bounds, Delivery, Destination, Identity, Known, Level, Strategy
+from populace.destinations.protocol import GROUP, LIST, PROPERTY, About
 from populace.loading import lists, shapes
 from populace.loading.checks import meant
 from populace.loading.documents import Document, Keys
@@ -24,7 +24,9 @@ HOW = "write {user_id: all, email: last} for people under each of them, or [user
 # --- who delivers to what --------------------------------------------------------------------------------
 
 
-def deliveries(documents: Mapping[str, Document], name: str, key: str, listed: list) -> tuple[Delivery, ...]:
+def deliveries(
+    documents: Mapping[str, Document], name: str, key: str, listed: list, level: Level = "user"
+) -> tuple[Delivery, ...]:
     """Where a trait or audience of the document `name` goes; unknown destinations and forms are noted there."""
     known = documents["destinations"].data
     found = []
@@ -35,6 +37,9 @@ def deliveries(documents: Mapping[str, Document], name: str, key: str, listed: l
             documents[name].report(place, f"'{key}': no destination '{destination}'{meant(destination, known)}")
         elif form and form not in (forms := _forms(known[destination]) or (form,)):
             documents[name].report(place, f"'{destination}' has no form '{form}'; it takes {', '.join(forms)}")
+        elif form == GROUP and level == "user":
+            problem = f"'{key}' is about people, and `{GROUP}` tells of accounts; write another form of '{destination}'"
+            documents[name].report(place, problem)
         elif name == "traits" and (form or next(iter(_forms(known[destination])), "")) == LIST:
             documents[name].report(place, f"'{key}': {_no_list(destination, _forms(known[destination]))}")
         elif key in (about := _about(known[destination])).reserved and (form or about.forms[0]) == PROPERTY:

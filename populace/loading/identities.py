@@ -34,7 +34,11 @@ def identity(shape: shapes.IdentityShape | None, document: Document) -> Identity
     forbidden = [_forbidden(document, number, each, built) for number, each in enumerate(shape.forbidden)]
     ordered = dict.fromkeys([*shape.priority, "user_id", "email", *sorted(built)])  # I-30
     return Identity(
-        tuple(built[key] for key in ordered if key in built), blocked, tuple(each for each in forbidden if each)
+        tuple(built[key] for key in ordered if key in built),
+        blocked,
+        tuple(each for each in forbidden if each),
+        shapes.length(shape.link_ttl) if shape.link_ttl else None,
+        shape.link_from_context_group_id,
     )
 
 

@@ -99,7 +99,7 @@ class StorageShape(Shape):
 
 
 class SpaceShape(Shape):
-    """`space.yaml`."""
+    """`space.yaml`; `connections` are the databases that the statements of SQL traits run on."""
 
     space: Name
     lake: Text
@@ -108,6 +108,7 @@ class SpaceShape(Shape):
     include_anonymous: bool = False
     salt: int = 0
     notify: Addresses = []
+    connections: dict[Name, Text] = {}
 
 
 class SourceShape(Shape):
@@ -144,12 +145,27 @@ class IdentityShape(Shape):
     blocked: list[Text] | None = None
     priority: list[Text] = []
     forbidden: list[ForbiddenShape] = []
+    link_ttl: Duration | None = None
+    link_from_context_group_id: bool = False
+
+
+class SqlShape(Shape):
+    """`sql:` of a trait."""
+
+    connection: Text
+    query: Annotated[str, StringConstraints(min_length=1, max_length=65_535)]
+    schedule: Text | None = None
+    timeout: Annotated[Pause, _within("4 hours")] = "10 minutes"
+    rows: int = Field(default=25_000_000, ge=1, le=25_000_000)  # T-34
 
 
 class TraitShape(Shape):
-    """One entry of `traits.yaml`: a trait, or with `for_each` a family of them."""
+    """One entry of `traits.yaml`: a trait, with `for_each` a family of them, or with `sql` those of its columns."""
 
-    query: Text
+    query: Text | None = None
+    sql: SqlShape | None = None
+    level: Literal["user", "account"] = "user"
+    events_of: Literal["users", "account"] | None = None
     for_each: Text | None = None
     most: int | None = Field(default=None, alias="max", ge=1, le=1_000)
     expire: bool = False
@@ -161,6 +177,8 @@ class AudienceShape(Shape):
     """One entry of `audiences.yaml`."""
 
     query: Text
+    level: Literal["user", "account"] = "user"
+    events_of: Literal["users", "account"] | None = None
     name: str = ""
     description: str = ""
     include_anonymous: bool | None = None
@@ -195,7 +213,13 @@ class DestinationShape(Shape):
 
 
 # The shapes of what stands below these keys.
-NESTED = {"identifiers": IdentifierShape, "forbidden": ForbiddenShape, "storage": StorageShape, "limits": LimitsShape}
+NESTED = {
+    "identifiers": IdentifierShape,
+    "forbidden": ForbiddenShape,
+    "storage": StorageShape,
+    "limits": LimitsShape,
+    "sql": SqlShape,
+}
 
 # Keys that the design names and that a later version brings: refused by name, never ignored.
-LATER = {"retention", "sql", "level"}
+LATER = {"retention"}

@@ -10,19 +10,17 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from populace import query
-from populace.definitions import Audience, Family, Identity, Source, Space, Storage, Trait
+from populace.definitions import Family, Identity, Source, Space, Sql, Storage, Trait
 from populace.errors import DefinitionError, UsageError
-from populace.loading import checks, destinations, identities, lists, shapes
+from populace.loading import checks, destinations, identities, levels, lists, shapes, statements
 from populace.loading.checks import meant
+from populace.loading.computed import Computed
 from populace.loading.documents import Document, Keys, read, read_file
 from populace.loading.variables import VARIABLE, resolve_text
-from populace.nodes import Field, Query
 
 FILES = ("space", "sources", "identity", "traits", "audiences", "destinations")
 
 T = TypeVar("T")
-Q = TypeVar("Q", bound=Query | Field)
 
 
 def spaces_in(folder: Path) -> list[str]:
@@ -57,10 +55,11 @@ def load(name: str, folder: Path, environ: Mapping[str, str]) -> Space:
         if file.name not in {f"{each}.yaml" for each in FILES}:
             documents["space"].problems.append(f"{file}:1: nothing reads this file{meant(file.stem, FILES)}")
     loader = _Loader(name, folder, environ, documents)
-    space = loader.space()
+    space = levels.leveled(loader.space(), documents)
     others = [_outline(other, folder, environ) for other in known if other != name]
     checks.check(space, others, documents, checks.Around(environ, folder.resolve().parent))
     lists.check(space, documents)
+    statements.check(space, documents)
     problems = [problem for document in documents.values() for problem in document.problems]
     if problems:
         raise DefinitionError(sorted(problems, key=_by_line))
@@ -114,7 +113,8 @@ class _Loader:
             self.documents["space"].report(
                 ("space",), f"space '{shape.space}' is in the folder '{self.name}'; use one name"
             )
-        traits = self._each("traits", shapes.Key, shapes.TraitShape, self._trait)
+        computed = Computed(self.documents)
+        traits = self._each("traits", shapes.Key, shapes.TraitShape, computed.trait)
         identity = self.identity()
         making = destinations.Making(self.name, self.documents, self.environ, identity)
         return Space(
@@ -129,7 +129,9 @@ class _Loader:
             identity=identity,
             traits=tuple(each for each in traits if isinstance(each, Trait)),
             families=tuple(each for each in traits if isinstance(each, Family)),
-            audiences=self._each("audiences", shapes.Key, shapes.AudienceShape, self._audience),
+            sql=tuple(each for each in traits if isinstance(each, Sql)),
+            connections=tuple(sorted(shape.connections.items())),
+            audiences=self._each("audiences", shapes.Key, shapes.AudienceShape, computed.audience),
             destinations=self._each("destinations", shapes.Name, shapes.DestinationShape, making.destination),
         )
 
@@ -156,58 +158,6 @@ class _Loader:
             silent_after=shapes.length(shape.silent_after) if shape.silent_after else None,
             at=self.documents["sources"].place((key,)),
         )
-
-    def _trait(self, key: str, shape: shapes.TraitShape) -> Trait | Family | None:
-        reducer = self._query("traits", key, "query", shape.query, query.parse_trait)
-        of_each = shape.for_each and self._query("traits", key, "for_each", shape.for_each, query.parse_field)
-        deliveries = destinations.deliveries(self.documents, "traits", key, shape.destinations)
-        at = self.documents["traits"].place((key,))
-        if shape.most is not None and shape.for_each is None:
-            self.documents["traits"].report((key, "max"), f"'{key}' is one trait; `max` belongs to `for_each`")
-        if reducer is None or (shape.for_each and not of_each):
-            return None
-        if shape.expire:
-            lacking = "expires_after() that may expire"
-            reducer = self._changed("traits", key, "expire", reducer, query.expiring, lacking)
-        if isinstance(of_each, Field):
-            most = shapes.MOST_OF_A_FAMILY if shape.most is None else shape.most
-            return Family(key, of_each, reducer, most, shape.description, deliveries, at)
-        return Trait(key, reducer, shape.description, deliveries, at)
-
-    def _changed(self, name: str, key: str, option: str, node: Q, change: Callable[[Q], Q], lacking: str) -> Q:
-        """The query as an option rewrites it, which has to make a difference."""
-        found = change(node)
-        if found == node:
-            self.documents[name].report((key, option), f"'{key}' has no {lacking}; leave `{option}` out")
-        return found
-
-    def _audience(self, key: str, shape: shapes.AudienceShape) -> Audience | None:
-        condition = self._query("audiences", key, "query", shape.query, query.parse_audience)
-        deliveries = destinations.deliveries(self.documents, "audiences", key, shape.destinations)
-        at = self.documents["audiences"].place((key,))
-        if condition is None:
-            return None
-        if shape.wait_for_window:
-            lacking = "event that follows another within a time"
-            condition = self._changed("audiences", key, "wait_for_window", condition, query.waiting, lacking)
-        return Audience(key, condition, shape.name, shape.description, shape.include_anonymous, deliveries, at)
-
-    def _query(self, name: str, key: str, written_as: str, text: str, parse: Callable[[str], Q]) -> Q | None:
-        try:
-            node = parse(text)
-        except query.QueryError as cause:
-            self._query_problem(name, (key, written_as), cause)
-            return None
-        if reason := query.not_computed(node):
-            self._query_problem(name, (key, written_as), query.QueryError(reason, 1, 1))
-            return None
-        return node
-
-    def _query_problem(self, name: str, keys: Keys, cause: query.QueryError) -> None:
-        key = keys[0]
-        start = self.documents[name].place((*keys, "text"))
-        place = f"{start.file}:{start.line + cause.line - 1}"
-        self.documents[name].problems.append(f"{place}: '{key}': column {cause.column}: {cause}")
 
     # --- pieces ------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from lark import Token
 
 from populace.nodes import (
     Absent,
+    AccountTrait,
     And,
     Average,
     Between,
@@ -101,7 +102,7 @@ def _compared(tree: Any, scope: Scope) -> Compare:
 
 def _chain(tree: Any, scope: Scope) -> Any:
     first, *rest = tree.children
-    node = _extract(first, scope)
+    node = _of_account(first, scope) if first.data == "of_account" else _extract(first, scope)
     for call in rest:
         node = _apply(node, call, scope)
     return node
@@ -139,6 +140,12 @@ def _extract(call: Any, scope: Scope) -> Stream | Operand:
         return Property(names.path_with_elements(arguments.quoted(argument, name)), is_of_parent)
     read, node = EXTRACTORS[name]
     return node(read(arguments.quoted(argument, name)))
+
+
+def _of_account(tree: Any, scope: Scope) -> AccountTrait:
+    account, call = tree.children
+    types.check_of_account(account, types.called(call), scope)
+    return AccountTrait(names.path(arguments.quoted(arguments.only(call), "trait")))
 
 
 def _constant(tree: Part, scope: Scope) -> Literal:

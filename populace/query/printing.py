@@ -8,6 +8,7 @@ from types import UnionType
 
 from populace.nodes import (
     Absent,
+    AccountTrait,
     And,
     Average,
     Between,
@@ -135,6 +136,8 @@ def _operand(node: Query | Operand | Stream) -> str:
             return _field(node)
         case TraitValue(key):
             return f"trait({_path(key)})"
+        case AccountTrait(key):
+            return f"account.trait({_path(key)})"
         case Event(name, filters) | Entity(name, filters):
             return f"{CALLS[type(node)]}({_quoted(name)})" + "".join(f".{_filter(each)}" for each in filters)
         case Count(stream):

@@ -98,6 +98,16 @@ def check_start(name: Token, scope: Scope) -> None:
         fail(name, f"event() belongs to a user, and this is an account; {hint}")
 
 
+def check_of_account(account: Token, name: Token, scope: Scope) -> None:
+    """Refuse `account.` before anything but trait(), and where it is not a user whose accounts are meant (O-16)."""
+    if name != "trait":
+        fail(account, f"account.{name}() does not exist; of a user's accounts there is account.trait('…')")
+    if scope.rows:
+        fail(account, "account.trait() cannot stand inside where(); compare it beside the event, joined by AND")
+    if scope.level == "accounts" and not scope.is_quantified:
+        fail(account, "this is about accounts already; write trait('…')")
+
+
 def check_follows(node: Any, name: Token) -> None:
     """Refuse a call after something of the wrong type."""
     if isinstance(node, Condition):

@@ -1,6 +1,6 @@
 """What the language says and the engine cannot compute yet, each by its name. Nothing is ignored."""
 
-from populace.nodes import Entity, Operand, Quantified, Query
+from populace.nodes import Entity, Operand, Query
 from populace.nodes import walk as every_node
 
 
@@ -13,6 +13,4 @@ def _reason(node: object) -> str | None:
     match node:
         case Entity():
             return "entity() needs linked tables, which Populace does not have"
-        case Quantified():
-            return "ANY and ALL belong to account audiences, which are not computed yet"
     return None

@@ -63,7 +63,8 @@ def test_an_unknown_key_is_told_with_the_nearest_spelling(problems, file, text, 
 
 def test_an_unknown_key_like_no_other_is_told_with_those_that_there_are(problems):
     assert problems({"dev/traits.yaml": f't: {{query: "{COUNT}", zzz: 1}}'}) == [
-        "traits.yaml:1: unknown key 'zzz'; there is description, destinations, expire, for_each, max, query"
+        "traits.yaml:1: unknown key 'zzz'; there is description, destinations, events_of, expire, "
+        "for_each, level, max, query, sql"
     ]
 
 
@@ -92,7 +93,13 @@ def test_an_unknown_setting_of_a_destination_is_told_with_those_that_there_are(p
         ("sources", "web: \x01\n", "1: cannot be read: unacceptable character"),
         ("sources", "web: &w {archive: 's3://a', storage: *w}", "1: an alias of what it stands in"),
         ("sources", "web: {archive: 's3://a', since: !day x}", "1: 'x' is no value; write it in quotes if it is text"),
-        ("traits", "t:\n", "1: 't.query' is missing"),
+        ("traits", "t:\n", "1: 't': write `query`, or `sql` for a trait from a database"),
+        ("traits", "t: {sql: {connection: w}}", "1: 't.sql.query' is missing"),
+        ("traits", "t: {sql: {connection: w, query: select 1}}", "1: 't': no connection 'w'; there is lake"),
+        ("traits", f't: {{query: "{COUNT}", sql: {{connection: lake, query: s}}}}', "1: 't' comes from `sql`; leave"),
+        ("traits", "t: {sql: {connection: lake, query: s, schedule: often}}", "1: 'often' is no cron expression"),
+        ("traits", "t: {sql: {connection: lake, query: s, schedule: '*/5 * * * *'}}", "1: '*/5 * * * *' is more often"),
+        ("traits", f't: {{query: "{COUNT}", events_of: account}}', "1: 't' is about people; `events_of` belongs to"),
         ("traits", f'1t: {{query: "{COUNT}"}}', "1: '1t': write a lower-case key such as new_users_7_days"),
         ("traits", f'profile_id: {{query: "{COUNT}"}}', "1: 'profile_id' is a column of every table; choose"),
         ("traits", f't: {{query: "{COUNT}", destinations: [{{a: b, c: d}}]}}', "1: 't.destinations': write the name"),
@@ -389,10 +396,6 @@ def test_a_destination_is_named_alone_or_with_its_form(load):
     ("file", "text", "key"),
     [
         ("space", "space: dev\nlake: file:///l\nretention: 90 days\n", "retention"),
-        ("traits", f't: {{query: "{COUNT}", level: x}}', "level"),
-        ("traits", "t: {sql: {connection: w}}", "sql"),
-        ("audiences", f'a: {{query: "{SOME}", level: x}}', "level"),
-        ("destinations", "w: {kind: warehouse, url: 'sqlite:w', sql: x}", "sql"),
     ],
 )
 def test_what_is_not_available_yet_is_refused_by_name(problems, file, text, key):

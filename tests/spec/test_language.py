@@ -290,9 +290,9 @@ def test_what_is_not_computed_yet_is_named(text):
     assert NOT_COMPUTED[text] in query.not_computed(query.parse_audience(text))
 
 
-def test_conditions_of_accounts_are_not_computed_yet():
-    node = query.parse_audience("trait('a') = 1 AND ANY trait('b') = 2", "accounts")
-    assert query.not_computed(node) == "ANY and ALL belong to account audiences, which are not computed yet"
+def test_conditions_of_accounts_are_computed():
+    assert query.not_computed(query.parse_audience("trait('a') = 1 AND ANY trait('b') = 2", "accounts")) is None
+    assert query.not_computed(query.parse_audience("account.trait('a') = 1")) is None
 
 
 @pytest.mark.parametrize("call", [*REDUCERS, "where(property('items.$.sku') = 'x').sum(property('items.$.tags.$'))"])

@@ -135,8 +135,8 @@ EXAMPLES = [
     *((number, query.parse_trait, "users", text) for number, text in TRAITS.items()),
 ]
 COMPUTED = {
-    *("D1", "D2", "D3", "D10", "D11", "D12", "D13"),
-    *(f"N{number}" for number in (*range(14, 58), 62, *range(66, 79))),
+    *("D1", "D2", "D3", "D4", "D5", "D6", "D10", "D11", "D12", "D13"),
+    *(f"N{number}" for number in (*range(14, 63), *range(66, 79))),
 }
 each_example = pytest.mark.parametrize(
     ("number", "parse", "level", "text"), EXAMPLES, ids=[number for number, *_ in EXAMPLES]

@@ -1,0 +1,89 @@
+"""Whose trait each trait() names: that of a person, or that of an account.
+
+Keys are unique in a space, so a key says whose it is. A condition about people reads accounts by account.trait(), and
+one about accounts reads people by ANY and ALL; an audience of accounts may be named by trait() among conditions about
+people, and means that one of the person's accounts is a member of it (A-33).
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from populace.definitions import Audience, Level, Space, Trait
+from populace.loading.documents import Document
+from populace.nodes import (
+    AccountTrait,
+    Quantified,
+    Reducer,
+    TraitValue,
+    references,
+    rewritten,
+    walk,
+)
+from populace.viewpoints import outside_quantifiers, quantified
+
+Defined = Trait | Audience
+
+
+def leveled(space: Space, documents: Mapping[str, Document]) -> Space:
+    """The space with every trait() that names an audience of accounts, among people, as account.trait()."""
+    passed = {each.key for each in space.audiences if each.level == "account"}
+    space = replace(
+        space,
+        traits=tuple(_passing(each, passed) for each in space.traits),
+        audiences=tuple(_passing(each, passed) for each in space.audiences),
+    )
+    levels: dict[str, Level] = {each.key: each.level for each in space.computed}
+    by_key = {each.key: each for each in space.computed}
+    for each in space.computed:
+        name = "audiences" if isinstance(each, Audience) else "traits"
+        for problem in dict.fromkeys([*_misplaced(each, levels), *_inside(each, by_key)]):
+            documents[name].report((each.key, "query"), f"'{each.key}': {problem}")
+    return space
+
+
+def _passing(each: Any, passed: set[str]) -> Any:
+    def through(node: Any) -> Any:
+        return AccountTrait(node.key) if isinstance(node, TraitValue) and node.key in passed else node
+
+    def of_users(node: Any) -> Any:
+        return replace(node, term=rewritten(node.term, through)) if isinstance(node, Quantified) else node
+
+    return replace(each, query=rewritten(each.query, through if each.level == "user" else of_users))
+
+
+def _misplaced(each: Defined, levels: Mapping[str, Level]) -> Iterator[str]:
+    """What is read as somebody's who does not have it."""
+    own = list(outside_quantifiers(each.query))
+    about_users = own if each.level == "user" else [node for term in quantified(each.query) for node in walk(term)]
+    about_accounts = [] if each.level == "user" else own
+    for key in _traits(about_users, "account", levels):
+        yield f"'{key}' is a trait of accounts; write account.trait('{key}')"
+    for key in _traits(about_accounts, "user", levels):
+        yield f"'{key}' is people's; write ANY or ALL before the condition that reads it"
+    for node in about_users:
+        if isinstance(node, AccountTrait) and levels.get(node.key) == "user":
+            yield f"'{node.key}' is people's; write trait('{node.key}')"
+
+
+def _traits(nodes: Iterable[Any], level: Level, levels: Mapping[str, Level]) -> list[str]:
+    return [node.key for node in nodes if isinstance(node, TraitValue) and levels.get(node.key) == level]
+
+
+def _inside(each: Defined, by_key: Mapping[str, Defined]) -> Iterator[str]:
+    """What the events of a where() cannot be compared with: it is known only when all events have been read."""
+    inside = {key for node in walk(each.query) if isinstance(node, Reducer) for key in references(node)}
+    for key in sorted(inside & by_key.keys()):
+        if each.level == "account" and isinstance(by_key[key], Audience):
+            yield f"'{key}' is an audience, which cannot stand inside where() of an account's events; compare it beside"
+        elif _reads_accounts(key, by_key, set()):
+            yield f"'{key}' reads accounts, so it cannot stand inside where(); compare it beside the event"
+
+
+def _reads_accounts(key: str, by_key: Mapping[str, Defined], seen: set[str]) -> bool:
+    if key not in by_key or key in seen:
+        return False
+    seen.add(key)
+    nodes = list(walk(by_key[key].query))
+    is_direct = any(isinstance(node, AccountTrait) for node in nodes)
+    return is_direct or any(_reads_accounts(other, by_key, seen) for other in references(by_key[key].query))
