@@ -54,10 +54,7 @@ class TraitValue:
 
 @dataclass(frozen=True, slots=True)
 class AccountTrait:
-    """The values of a trait, or memberships, that the accounts of a user have, one for each account that has any.
-
-    A comparison holds where it holds for one of them (O-16).
-    """
+    """What a trait is for the accounts of a user: a comparison holds if it holds for one of them (O-16)."""
 
     key: str
 
@@ -125,6 +122,11 @@ class ExpiresAfter:
 
     gap: Duration
     expire: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OfAccount:
+    """Keeps the events whose `context.groupId` names the account at hand (O-15)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,7 +348,7 @@ class Quantified:
 
 
 Field = Property | Context
-Filter = Where | Within | Between | Sources | ExpiresAfter
+Filter = Where | Within | Between | Sources | ExpiresAfter | OfAccount
 Stream = Event | Entity
 Reducer = Count | Sum | Average | Min | Max | Mode | First | Last | Unique | UniqueCount
 Tally = Count | Sum | UniqueCount  # in a condition these are 0 where nothing matches, instead of missing

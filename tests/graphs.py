@@ -56,9 +56,11 @@ class Graph:
         return driving.table(self.space, self.run_id, name)
 
     def profiles(self):
-        """Each profile as the sorted values of its identifiers, profiles in the order of their creation."""
+        """Each person as the sorted values of their identifiers, in the order of their creation."""
         ids = self.table("external_ids").group_by("profile_id").agg(pl.col("id_value").sort().str.join(" "))
-        found = self.table("profiles").join(ids, on="profile_id", how="left").sort("created_at")
+        found = (
+            self.table("profiles").filter(collection="users").join(ids, on="profile_id", how="left").sort("created_at")
+        )
         return found["id_value"].to_list()
 
     def merges(self):

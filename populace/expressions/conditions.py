@@ -35,6 +35,8 @@ from populace.nodes import (
     Relative,
     StartsWith,
 )
+from populace.query import fingerprint
+from populace.viewpoints import is_beside
 
 Comparison = Callable[[Any, Any], pl.Expr]
 ORDERINGS: dict[str, Comparison] = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
@@ -55,7 +57,8 @@ def condition(node: Condition, read: Callable[[Any], Value], as_of: datetime) ->
     Notes
     -----
     Missing compares false also under `!=` (Q-20); NOT is the plain opposite, so `NOT a = 1` holds where `a`
-    is missing. Types meet by Q-21.
+    is missing. Types meet by Q-21. What takes other rows than the one at hand (`viewpoints.is_beside`) is answered
+    before, and read from the column that `answer` names.
     """
     return _Conditions(read, as_of).holds(node)
 
@@ -84,6 +87,8 @@ class _Conditions:
         return literal(operand) if isinstance(operand, Literal) else self.read(operand)
 
     def holds(self, node: Condition) -> pl.Expr:
+        if is_beside(node):
+            return pl.col(answer(node))
         match node:
             case And(terms):
                 return pl.all_horizontal(list(map(self.holds, terms)))
@@ -161,6 +166,11 @@ class _Conditions:
         """Whether a list has an element that equals one of the choices (A-12)."""
         if items is not None:
             yield self._bound(OneOf(node.operand, node.choices), "operand", items)
+
+
+def answer(node: Condition) -> str:
+    """The column that says whether a condition holds which takes other rows than the one at hand."""
+    return f"holds {fingerprint(node)}"
 
 
 def _at(node: Any, place: str) -> Any:

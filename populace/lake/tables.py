@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -100,6 +100,11 @@ def carrying(store: Store, parts: Iterable[dict], sightings: pl.Series) -> pl.La
     """The envelopes of all events, of whatever name, that carry one of these identifier sets."""
     paths = [each["path"] for part in parts for each in part["outputs"] if each["kind"] in ("events", "few")]
     return scan(store, *sorted(paths), schema=ENVELOPE).filter(pl.col("sighting").is_in(sightings.implode()))
+
+
+def calls(store: Store, paths: Iterable[str], columns: Mapping[str, pl.DataType]) -> pl.LazyFrame:
+    """The envelopes of calls that no condition can name, with the columns that calls of their kind have."""
+    return scan(store, *paths, schema=ENVELOPE | dict(columns))
 
 
 class FromJson(Protocol):

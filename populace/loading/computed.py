@@ -46,6 +46,8 @@ class Computed:
         if shape.expire:
             lacking = "expires_after() that may expire"
             reducer = self._changed("traits", key, "expire", reducer, query.expiring, lacking)
+        if events_of == "account":
+            reducer = self._changed("traits", key, "events_of", reducer, query.attributed, "event()")
         at = self.documents["traits"].place((key,))
         if isinstance(of_each, Field):
             most = shapes.MOST_OF_A_FAMILY if shape.most is None else shape.most
@@ -63,6 +65,8 @@ class Computed:
         if shape.wait_for_window:
             lacking = "event that follows another within a time"
             condition = self._changed("audiences", key, "wait_for_window", condition, query.waiting, lacking)
+        if events_of == "account":
+            condition = self._changed("audiences", key, "events_of", condition, query.attributed, "event()")
         told = (shape.name, shape.description, shape.include_anonymous, deliveries, at)
         return Audience(key, condition, *told, shape.level, events_of)
 

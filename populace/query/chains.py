@@ -32,6 +32,7 @@ from populace.nodes import (
     Mode,
     NoneOf,
     Not,
+    OfAccount,
     OneOf,
     Operand,
     Or,
@@ -204,6 +205,13 @@ def _expires_after(stream: Stream, call: Any, _scope: Scope) -> ExpiresAfter:
     return ExpiresAfter(arguments.session(call, argument), expire)
 
 
+def _of_the_account(stream: Stream, call: Any, scope: Scope) -> OfAccount:
+    arguments.check_empty(call)
+    if scope.level != "accounts" or isinstance(stream, Entity):
+        fail(call, "of_account() keeps the events that name an account; it belongs in definitions of `level: account`")
+    return OfAccount()
+
+
 def _count(stream: Stream, call: Any, _scope: Scope) -> Count:
     arguments.check_empty(call)
     return Count(stream)
@@ -314,6 +322,7 @@ FILTERS: dict[str, Callable[[Stream, Any, Scope], Filter]] = {
     "within": _within,
     "between": _between,
     "expires_after": _expires_after,
+    "of_account": _of_the_account,
     "sources": lambda _stream, call, _scope: Sources(arguments.excluded(call)),
 }
 REDUCERS: dict[str, Callable[[Stream, Any, Scope], Reducer]] = {

@@ -34,6 +34,7 @@ from populace.nodes import (
     Mode,
     NoneOf,
     Not,
+    OfAccount,
     OneOf,
     Operand,
     Or,
@@ -183,6 +184,8 @@ def _filter(node: Filter) -> str:
             return f"sources(exclude: {', '.join(map(_quoted, exclude))})"
         case ExpiresAfter(gap, expire):
             return f"expires_after({'expire: ' if expire else ''}{_duration(gap)})"
+        case OfAccount():
+            return "of_account()"
 
 
 def _parent(is_parent: bool) -> str:  # noqa: FBT001, as in the node

@@ -45,7 +45,7 @@ class Scope:
 STREAMS = {"event", "entity"}
 FIELDS = {"property", "context"}
 EXTRACTORS = {"trait", "literal", *STREAMS, *FIELDS}
-FILTERS = {"where", "sources", "within", "between", "expires_after"}
+FILTERS = {"where", "sources", "within", "between", "expires_after", "of_account"}
 REDUCERS = {"count", "sum", "avg", "min", "max", "mode", "first", "last", "unique"}
 COMPARISONS = {
     *("equals", "differs", "greater_than", "at_least", "less_than", "at_most", "exists", "absent"),

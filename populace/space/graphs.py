@@ -7,11 +7,13 @@ from typing import Any
 
 import polars as pl
 
-from populace import identity, loading, traits
+from populace import identity, loading
 from populace.definitions import Identity
 from populace.errors import UsageError
 from populace.lake import runs
-from populace.space import families, people, recompute, views
+from populace.space import families, linking, recompute, views
+from populace.space.accounts import Accounts
+from populace.space.everybody import Everybody, members_of, reduced, traits_of
 from populace.space.opening import OpenSpace
 from populace.space.people import People
 
@@ -50,10 +52,8 @@ def unseen(rules: Identity, identifiers: pl.LazyFrame) -> pl.DataFrame:
 
 def summary(space: OpenSpace, run_id: str) -> tuple[dict[str, int], dict[str, int]]:
     """Of a run: how many profiles have how many identifiers, and how often each kind of violation fired."""
-    external_ids, violations = (
-        runs.table(space.lake, run_id, name).collect() for name in ("external_ids", "violations")
-    )
-    return dict(identity.sizes(external_ids).iter_rows()), _kinds(violations)
+    found = resolution_of(space, run_id)
+    return dict(identity.sizes(found.external_ids).iter_rows()), _kinds(found.violations)
 
 
 def _counts(found: identity.Resolution) -> dict[str, int]:
@@ -66,8 +66,11 @@ def _kinds(violations: pl.DataFrame) -> dict[str, int]:
 
 
 def resolution_of(space: OpenSpace, run_id: str) -> identity.Resolution:
-    """The identity tables of a run."""
-    return identity.Resolution(*(runs.table(space.lake, run_id, name).collect() for name in recompute.IDENTITY))
+    """The identity tables of a run, without accounts, which no rule of identity makes."""
+    found = {name: runs.table(space.lake, run_id, name) for name in recompute.IDENTITY}
+    for name in ("profiles", "external_ids"):
+        found[name] = found[name].filter(pl.col("collection") == "users")
+    return identity.Resolution(**{name: each.collect() for name, each in found.items()})
 
 
 def splits(before: pl.LazyFrame, after: pl.LazyFrame) -> pl.DataFrame:
@@ -149,12 +152,14 @@ def _several(moved: pl.DataFrame, one: str, others: str, name: str) -> pl.DataFr
 def _audiences(space: OpenSpace, run: recompute.Run, after: identity.Resolution) -> list[dict[str, Any]]:
     definition = space.definition
     custom = recompute.custom_traits(space, run, after)
-    population = People(after.profiles, after.sightings, after.external_ids, custom)
-    expanded, _ = families.expand(space, run.entries, population, run.as_of)
-    queries = [each.query for each in expanded.definition.computed]
-    _, values = people.reduced(expanded, run.entries, population, queries, run.as_of)
-    computed = traits.compute(values, expanded.definition.traits)
-    members = people.members_of(expanded, population, definition.audiences, values, computed, run.as_of)
+    users = People(after.profiles, after.sightings, after.external_ids, custom)
+    there = linking.accounts(space, run.entries, run.as_of, after.sightings)
+    wanted = {name: there[name].lazy() for name in ("external_ids", "links", "custom_traits")}
+    everybody = Everybody(users, Accounts.of_tables(users, **wanted))
+    expanded, _ = families.expand(space, run.entries, users, run.as_of)
+    values = reduced(expanded, run.entries, everybody, expanded.definition.computed, run.as_of)
+    computed = traits_of(values.of_profiles, everybody, expanded.definition.traits)
+    members = members_of(expanded, everybody, definition.audiences, values, computed, run.as_of)
     tried = dict(members.group_by("audience").len().iter_rows())
     held = dict(runs.table(space.lake, run.run_id, "memberships").group_by("audience").len().collect().iter_rows())
     return [

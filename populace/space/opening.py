@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from populace import loading
+from populace import loading, traits
 from populace.definitions import Destination, Source, Space
 from populace.errors import ArchiveError, UsageError
 from populace.events.parts import Rules
 from populace.lake.objects import Store, open_store
-from populace.nodes import Context, walk
+from populace.nodes import Context, OfAccount, walk
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,10 @@ class OpenSpace:
             *(each.query for each in (*self.definition.computed, *families)),
             *(each.for_each for each in families),
         ]
-        read = {node.path for each in written for node in walk(each) if isinstance(node, Context)}
+        nodes = [node for each in written for node in walk(each)]
+        read = {node.path for node in nodes if isinstance(node, Context)}
+        if self.definition.identity.link_from_context or any(isinstance(node, OfAccount) for node in nodes):
+            read.add(traits.GROUP_PATH)
         return Rules(
             self.definition.identity,
             tuple(sorted(read | set(source.keep_context))),

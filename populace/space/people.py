@@ -9,12 +9,12 @@ from itertools import chain
 import polars as pl
 
 from populace import audiences, traits
-from populace.definitions import Audience, Space
+from populace.definitions import Space
 from populace.events.jsontext import JsonReader, Path, names, pointer
 from populace.events.tables import TITLES, table_of
 from populace.events.values import canonical_elements, hold_something, of_values, without_null
 from populace.lake import runs, tables
-from populace.nodes import Reducer, references
+from populace.nodes import Query, Reducer, references
 from populace.paths import at_elements
 from populace.space.opening import OpenSpace
 
@@ -24,7 +24,7 @@ KNOWN_IDS = ("user_id", "email", "android.idfa", "ios.idfa")  # A-73
 
 @dataclass(frozen=True, slots=True)
 class People:
-    """Who is who: the tables of a run, or of a resolution that is only tried, that traits and audiences build on."""
+    """Who is who, without accounts: tables of a run, or of a resolution that is only tried, that traits build on."""
 
     profiles: pl.DataFrame
     sightings: pl.DataFrame
@@ -33,7 +33,9 @@ class People:
 
     @classmethod
     def of_run(cls, space: OpenSpace, run_id: str) -> "People":
-        return cls(*(runs.table(space.lake, run_id, each.name).collect() for each in fields(cls)))
+        found = {each.name: runs.table(space.lake, run_id, each.name) for each in fields(cls)}
+        found["profiles"] = found["profiles"].filter(pl.col("collection") == "users")
+        return cls(**{name: each.collect() for name, each in found.items()})
 
 
 def numbered(profiles: pl.DataFrame) -> pl.DataFrame:
@@ -47,20 +49,13 @@ def by_number(rows: pl.LazyFrame, profiles: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def reduced(
-    space: OpenSpace, entries: Sequence[dict], people: People, queries: list, as_of: datetime
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The reducers of some queries over the events of some parts.
-
-    Returns
-    -------
-    profiles
-        (profile: u32, profile_id), one row per profile.
-    values
-        (profile, one column per reducer), one row per profile that has any.
-    """
-    batches = traits.rounds(queries, {each.key: each.query for each in space.definition.computed})
+    space: OpenSpace, entries: Sequence[dict], people: People, queries: Sequence[Query], as_of: datetime
+) -> pl.DataFrame:
+    """The reducers of some queries over the events of each person: (profile, one column per reducer)."""
+    definition = space.definition.at_level("user")
+    batches = traits.rounds(queries, {each.key: each.query for each in definition.computed})
     found = streams(space, entries, placed(people), chain(*batches), as_of)
-    return numbered(people.profiles), in_rounds(batches, found, partial(_about, people), space.definition, as_of)
+    return in_rounds(batches, found, partial(about, people), definition, as_of)
 
 
 def in_rounds(
@@ -89,13 +84,13 @@ def in_rounds(
     )
     for batch in batches:
         keys = {key for each in batch for key in references(each)}
-        known = _known(about, values, keys, definition, as_of) if keys else None
-        found = traits.reduce(streams, batch, as_of, known, computing)
+        read = known(about, values, keys, definition, as_of) if keys else None
+        found = traits.reduce(streams, batch, as_of, read, computing)
         values = values.join(found, on="profile", how="full", coalesce=True) if values.width > 1 else found
     return values
 
 
-def _known(about: About, values: pl.DataFrame, keys: set[str], definition: Space, as_of: datetime) -> pl.DataFrame:
+def known(about: About, values: pl.DataFrame, keys: set[str], definition: Space, as_of: datetime) -> pl.DataFrame:
     """What trait() of some keys reads, from the values that there are already."""
     population, custom = about()
     ready = tuple(each for each in definition.traits if traits.column(values, each.query) in values.columns)
@@ -176,28 +171,7 @@ def _reaches(entry: dict, needs: traits.Needs, as_of: datetime) -> bool:
     return reaches_back and entry["least"] <= runs.iso(as_of)
 
 
-def members_of(
-    space: OpenSpace,
-    people: People,
-    wanted: tuple[Audience, ...],
-    values: pl.DataFrame,
-    computed: pl.DataFrame,
-    as_of: datetime,
-) -> pl.DataFrame:
-    """(audience, profile_id) of the members; `values` from `reduced` and `computed` traits are by number."""
-    population, custom = _about(people)
-    found = audiences.evaluate(
-        audiences.Parts(population, values, computed, custom),
-        wanted,
-        as_of,
-        traits=space.definition.traits,
-        include_anonymous=space.definition.include_anonymous,
-    )
-    by_id = found.join(numbered(people.profiles), on="profile")
-    return by_id.select(pl.col("audience").cast(pl.String), "profile_id")
-
-
-def _about(people: People) -> tuple[pl.DataFrame, pl.DataFrame]:
+def about(people: People) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Everybody, and their custom traits, by number: see `audiences.Parts`."""
     profiles = numbered(people.profiles)
     known = people.external_ids.filter(pl.col("id_type").is_in(KNOWN_IDS)).select("profile_id").unique()
@@ -205,8 +179,3 @@ def _about(people: People) -> tuple[pl.DataFrame, pl.DataFrame]:
         "profile", pl.col("has_known_id").fill_null(value=False)
     )
     return population, by_number(people.custom_traits.lazy(), profiles.lazy()).collect()
-
-
-def by_profile(space: OpenSpace, run_id: str, name: str, people: People) -> pl.DataFrame:
-    """A table of a run by the numbers of its profiles."""
-    return by_number(runs.table(space.lake, run_id, name), numbered(people.profiles).lazy()).collect()

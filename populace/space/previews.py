@@ -8,8 +8,10 @@ import polars as pl
 from populace import audiences, query, traits
 from populace.definitions import Audience, Family, Trait
 from populace.errors import UsageError
-from populace.nodes import Query, references
+from populace.lake import runs
+from populace.nodes import references
 from populace.space import families, people, recompute, undated, unknown, views
+from populace.space.everybody import Everybody, members_of, reduced, traits_of
 from populace.space.opening import OpenSpace
 from populace.space.people import People
 
@@ -84,9 +86,9 @@ def _parsed(text: str) -> Trait | Audience:
 
 def _trait(space: OpenSpace, run: recompute.Run, trait: Trait) -> Preview:
     asked = undated.asked([trait])
-    queries = [trait.query, *asked.values()]
-    profiles, values = people.reduced(space, run.entries, People.of_run(space, run.run_id), queries, run.as_of)
-    found = traits.compute(values, [trait]).join(profiles, on="profile").select("profile_id", trait.key)
+    everybody = Everybody.of_run(space, run.run_id)
+    values = reduced(space, run.entries, everybody, [trait], run.as_of, undated.counts(asked)).of_profiles
+    found = everybody.by_id(traits_of(values, everybody, [trait])).select("profile_id", trait.key)
     present = found.drop_nulls().sort("profile_id")
     sample = present.head(SAMPLE).rename({trait.key: "value"}).rows(named=True)
     none = undated.counted(asked, values, pl.DataFrame(schema=["audience"])).rows(named=True)
@@ -99,8 +101,8 @@ def _family(space: OpenSpace, run: recompute.Run, family: Family) -> Preview:
     expanded, members = families.expand(alone, run.entries, population, run.as_of)
     made = [each for each in expanded.definition.traits if each.key in set(members.get_column("key"))]
     queries = [each.query for each in made]
-    profiles, values = people.reduced(expanded, run.entries, population, queries, run.as_of)
-    found = traits.compute(values, made).join(profiles, on="profile").drop("profile")
+    values = people.reduced(expanded, run.entries, population, queries, run.as_of)
+    found = traits.compute(values, made).join(people.numbered(population.profiles), on="profile").drop("profile")
     counts = found.select(pl.exclude("profile_id").count()).row(0, named=True) if made else {}
     listed = [each | {"profiles": counts[each["key"]]} for each in members.drop("family").rows(named=True)]
     sample = found.sort("profile_id").head(SAMPLE).rows(named=True)
@@ -111,19 +113,18 @@ def _audience(space: OpenSpace, run: recompute.Run, audience: Audience) -> Previ
     asked = undated.asked([audience])
     others = [each for each in space.definition.audiences if each.key != audience.key]
     wanted = (*audiences.needed({audience.key}, [*others, audience]), *undated.audiences(asked))
-    population = People.of_run(space, run.run_id)
-    queries = [*_needed(space, wanted), *asked.values()]
-    _, values = people.reduced(space, run.entries, population, queries, run.as_of)
-    computed = people.by_profile(space, run.run_id, "traits", population)
-    members = people.members_of(space, population, wanted, values, computed, run.as_of)
+    everybody = Everybody.of_run(space, run.run_id)
+    definitions: list[Trait | Audience] = [*wanted, *_read(space, wanted)]
+    values = reduced(space, run.entries, everybody, definitions, run.as_of, undated.counts(asked))
+    computed = everybody.by_number(runs.table(space.lake, run.run_id, "traits"))
+    members = members_of(space, everybody, wanted, values, computed, run.as_of)
     found = members.filter(pl.col("audience") == audience.key)
     sample = found.select("profile_id").head(SAMPLE).rows(named=True)
-    none = undated.counted(asked, values, members).rows(named=True)
+    none = undated.counted(asked, values.of_profiles, members).rows(named=True)
     return Preview(run.run_id, found.height, sample, traits.explain([audience.query]), undated=none)
 
 
-def _needed(space: OpenSpace, wanted: tuple[Audience, ...]) -> list[Query]:
-    """The queries of some audiences, and of the traits that they refer to."""
-    queries: list[Query] = [each.query for each in wanted]
-    keys = {key for each in queries for key in references(each)}
-    return [*queries, *(each.query for each in space.definition.traits if each.key in keys)]
+def _read(space: OpenSpace, wanted: tuple[Audience, ...]) -> list[Trait]:
+    """The traits that some audiences refer to."""
+    keys = {key for each in wanted for key in references(each.query)}
+    return [each for each in space.definition.traits if each.key in keys]

@@ -20,9 +20,9 @@ from populace.definitions import Audience, Family, Identity, Limit, Trait
 from populace.errors import StaleError, UsageError
 from populace.lake import ledger, runs, tables
 from populace.lake.objects import read_json, write_json
-from populace.space import families, people, undated
+from populace.space import families, linking, people, undated
+from populace.space.everybody import Everybody, Values, members_of, reduced, traits_of
 from populace.space.opening import OpenSpace
-from populace.space.people import People
 from populace.space.schemas import LAKE, RUN, empty
 
 IDENTITY = ("profiles", "sightings", "external_ids", "merges", "violations")  # the tables that identity makes
@@ -176,10 +176,13 @@ def _anonymous(space: OpenSpace, audience: Audience) -> bool:
 def resolve_identities(space: OpenSpace, run: Run) -> dict[str, int]:
     """Profiles, their identifiers, merges, links and custom traits."""
     found = resolution(space, run, space.definition.identity)
-    resolved = {name: getattr(found, name) for name in IDENTITY}
-    resolved["retired"] = identity.successors(_published_ids(space, run), found)
-    resolved["custom_traits"] = custom_traits(space, run, found)
-    resolved["links"] = _links(space, run, found)
+    accounts = linking.accounts(space, run.entries, run.as_of, found.sightings)
+    custom = custom_traits(space, run, found)
+    everybody = linking.beside(found, accounts)
+    resolved = {name: getattr(everybody, name) for name in IDENTITY}
+    resolved["retired"] = identity.successors(_published_ids(space, run), everybody)
+    resolved["custom_traits"] = pl.concat([accounts["custom_traits"], custom])
+    resolved["links"] = accounts["links"]
     for name, frame in resolved.items():
         runs.write(space.lake, run.run_id, name, frame)
     return {name: frame.height for name, frame in resolved.items()}
@@ -226,48 +229,31 @@ def custom_traits(space: OpenSpace, run: Run, found: identity.Resolution) -> pl.
     return newest.select(ids, "name", "value", "updated_at", "source")
 
 
-def _links(space: OpenSpace, run: Run, found: identity.Resolution) -> pl.DataFrame:
-    """Which profile was linked to which account, by its first Group call (I-71)."""
-    calls = tables.read(space.lake, run.entries, "links")
-    if calls is None:
-        return empty(RUN["links"])
-    account, is_blocked = identity.account(space.definition.identity)
-    placed = calls.filter((pl.col("timestamp") <= run.as_of) & ~is_blocked).join(
-        found.sightings.drop_nulls().lazy(), on="sighting"
-    )
-    return (
-        placed.with_columns(account.alias("account_id"))
-        .sort("timestamp", "received_at", "message_id")
-        .unique(["profile_id", "account_id"], keep="first", maintain_order=True)
-        .select("profile_id", "account_id", linked_at="timestamp", message_id="message_id")
-        .sort("profile_id", "account_id")
-        .collect()
-    )
-
-
 def compute_traits(space: OpenSpace, run: Run) -> dict[str, int]:
     """Every reducer of every definition in one scan per event table, and from them the computed traits."""
-    population = People.of_run(space, run.run_id)
-    expanded, members = families.expand(space, run.entries, population, run.as_of)
+    everybody = Everybody.of_run(space, run.run_id)
+    expanded, members = families.expand(space, run.entries, everybody.users, run.as_of)
     runs.write(space.lake, run.run_id, families.TABLE, members)
     computed = expanded.definition.computed
-    queries = [*(each.query for each in computed), *undated.asked(computed).values()]
-    names, values = people.reduced(expanded, run.entries, population, queries, run.as_of)
-    written = {"values": values, "traits": traits.compute(values, expanded.definition.traits)}
+    found = reduced(expanded, run.entries, everybody, computed, run.as_of, undated.counts(undated.asked(computed)))
+    values = found.of_profiles
+    written = {"values": values, "traits": traits_of(values, everybody, expanded.definition.traits)}
     for name, frame in written.items():
-        by_id = frame.join(names, on="profile").select("profile_id", pl.exclude("profile", "profile_id"))
-        runs.write(space.lake, run.run_id, name, by_id.sort("profile_id"))
+        runs.write(space.lake, run.run_id, name, everybody.by_id(frame))
+    runs.write(space.lake, run.run_id, "link_values", everybody.links_by_id(found.of_links))
     return {name: frame.height for name, frame in written.items()}
 
 
 def evaluate_audiences(space: OpenSpace, run: Run) -> dict[str, int]:
     """Who is in each audience, since when, and what changed since the run before."""
-    population = People.of_run(space, run.run_id)
-    values, computed = (people.by_profile(space, run.run_id, name, population) for name in ("values", "traits"))
+    everybody = Everybody.of_run(space, run.run_id)
+    names = ("values", "traits")
+    values, computed = (everybody.by_number(runs.table(space.lake, run.run_id, name)) for name in names)
+    of_links = everybody.links_by_number(runs.table(space.lake, run.run_id, "link_values"))
     expanded = families.of_run(space, run.run_id)
     asked = undated.asked(expanded.definition.computed)
     wanted = (*space.definition.audiences, *undated.audiences(asked))
-    found = people.members_of(expanded, population, wanted, values, computed, run.as_of)
+    found = members_of(expanded, everybody, wanted, Values(values, of_links), computed, run.as_of)
     runs.write(space.lake, run.run_id, undated.TABLE, undated.counted(asked, values, found))
     members = found.filter(pl.col("audience").is_in([each.key for each in space.definition.audiences]))
     before = _before(space, run)

@@ -23,13 +23,17 @@ RUN: dict[str, Columns] = {
     "families": {"family": pl.String, "key": pl.String, "value": pl.String},
     "memberships": {"audience": pl.String, "profile_id": pl.String, "entered_at": INSTANT},
     "changes": {"audience": pl.String, "profile_id": pl.String, "change": pl.String},
+    "link_values": {"profile_id": pl.String, "account_id": pl.String},
     "undated": {"value": pl.String, "counted": pl.String, "count": pl.Int64},
     "violations": {
             "kind": pl.String, "collection": pl.String, "id_type": pl.String, "id_value": pl.String,
             "profile_id": pl.String, "message_id": pl.String, "timestamp": INSTANT,
         },
 }  # fmt: skip
-"""The tables of a run, but for `traits` and `values`, whose columns follow from the definitions."""
+"""The tables of a run, but for `traits` and `values`, whose columns follow from the definitions.
+
+So do those of `link_values` that are not here: what counts for one account of a user alone.
+"""
 
 LAKE: dict[str, Columns] = {
     "sightings": {

@@ -1,27 +1,48 @@
 """How much of what definitions compare with dates is no date: such a value is neither before nor after any of them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import polars as pl
 
 from populace import query, traits
-from populace.definitions import Audience, Trait
+from populace.definitions import Audience, Level, Trait
 from populace.nodes import Condition, Count, Query
 from populace.space.schemas import RUN
+from populace.viewpoints import quantified
 
 TABLE = "undated"
 Asked = Mapping[str, Query]  # by a text that names the values
+OF_ACCOUNTS = "of accounts: "  # begins the text that names what accounts themselves have
 
 
 def asked(definitions: Iterable[Trait | Audience]) -> Asked:
     """What finds such values; empty where no definition compares anything with dates."""
-    return {text: found for each in definitions for text, found in query.undated(each.query).items()}
+    return {text: found for each in definitions for text, found in _asked(each)}
+
+
+def _asked(definition: Trait | Audience) -> Iterator[tuple[str, Query]]:
+    """Events are counted once, also those of an account, whose users may have several."""
+    inside = {text for term in quantified(definition.query) for text in query.undated(term)}
+    for text, found in query.undated(definition.query).items():
+        is_own = definition.level == "account" and text not in inside and isinstance(found, Condition)
+        yield (OF_ACCOUNTS if is_own else "") + text, found
 
 
 def audiences(found: Asked) -> tuple[Audience, ...]:
     """Whoever has such a value of a trait, as audiences that no space can define."""
     conditions = {text: each for text, each in found.items() if isinstance(each, Condition)}
-    return tuple(Audience(_hidden(text), each, include_anonymous=True) for text, each in conditions.items())
+    return tuple(
+        Audience(_hidden(text), each, include_anonymous=True, level=_level(text)) for text, each in conditions.items()
+    )
+
+
+def counts(found: Asked) -> list[Query]:
+    """What has to be reduced for people to know how many there are."""
+    return [each for text, each in found.items() if _level(text) == "user"]
+
+
+def _level(text: str) -> Level:
+    return "account" if text.startswith(OF_ACCOUNTS) else "user"
 
 
 def _hidden(text: str) -> str:

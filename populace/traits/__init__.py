@@ -12,12 +12,13 @@ E-27.
 
 from populace.traits.custom import newest
 from populace.traits.families import expanded, member, naming, seen
-from populace.traits.planning import ORDER, Needs, explain, reducers, requirements
+from populace.traits.masks import NAMES_ACCOUNT
+from populace.traits.planning import GROUP_PATH, ORDER, Needs, explain, reducers, requirements
 from populace.traits.reducing import reduce
 from populace.traits.rounds import rounds
 from populace.traits.values import column, compute
 
 __all__ = [
-    "ORDER", "Needs", "column", "compute", "expanded", "explain", "member", "naming", "newest", "reduce",
-    "reducers", "requirements", "rounds", "seen",
+    "GROUP_PATH", "NAMES_ACCOUNT", "ORDER", "Needs", "column", "compute", "expanded", "explain", "member", "naming",
+    "newest", "reduce", "reducers", "requirements", "rounds", "seen",
 ]  # fmt: skip

@@ -7,9 +7,10 @@ import polars as pl
 
 from populace import expressions
 from populace.expressions import Row
-from populace.nodes import Between, Event, ExpiresAfter, Filter, Sources, Where, Within
+from populace.nodes import Between, Event, ExpiresAfter, Filter, OfAccount, Sources, Where, Within
 from populace.query import print_query
 
+NAMES_ACCOUNT = "names account"  # the column that says whether an event names the account that is its profile
 Names = dict[str, str]  # of mask columns, by the text of their streams
 
 
@@ -50,6 +51,8 @@ def _holds(each: Filter, row: Row, as_of: datetime) -> pl.Expr:
             return _is_after() & (timestamp <= parent + duration.length)
         case Between():
             return _is_after() & timestamp.is_between(parent + each.shortest, parent + each.longest)
+        case OfAccount():
+            return pl.col(NAMES_ACCOUNT).fill_null(value=False)
         case Sources(exclude):
             return ~pl.col("source").is_in(exclude)
     return pl.lit(value=True)

@@ -16,6 +16,7 @@ from populace.nodes import (
     Last,
     Mode,
     NoneOf,
+    OfAccount,
     Property,
     Query,
     Reducer,
@@ -32,6 +33,7 @@ from populace.query import fingerprint, print_query
 ORDER = ("timestamp", "received_at", "message_id")  # E-27
 
 Reducers = Mapping[str, Reducer]  # by fingerprint
+GROUP_PATH = "groupId"  # below context: the account that an event names (I-74)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +159,7 @@ def _needs(reducer: Reducer, parent: timedelta | None) -> Iterator[tuple[str, Ne
         stream.name,
         Needs(
             properties=frozenset(node.path for node in (*own, *asked) if isinstance(node, Property)),
-            contexts=frozenset(node.path for node in own if isinstance(node, Context)),
+            contexts=frozenset(node.path for node in own if isinstance(node, Context)) | _named(stream),
             objects=frozenset(there),
             window=window,
             ordered=isinstance(reducer, First | Last) or bool(below) or after_parent(stream),
@@ -165,6 +167,11 @@ def _needs(reducer: Reducer, parent: timedelta | None) -> Iterator[tuple[str, Ne
     )
     for each in below:
         yield from _needs(each, window)
+
+
+def _named(stream: Event) -> frozenset[str]:
+    """Where events name an account, if it matters which one they name."""
+    return frozenset({GROUP_PATH} if any(isinstance(each, OfAccount) for each in stream.filters) else ())
 
 
 def _own(reducer: Reducer) -> Iterator[Any]:

@@ -30,7 +30,7 @@ def custom(tmp_path):
         ):
             driving.put(space, "web", f"{day[0]}", part)
         run_id = driving.recomputed(space, as_of)
-        traits = driving.table(space, run_id, "custom_traits")
+        traits = driving.table(space, run_id, "custom_traits").filter(pl.col("profile_id").str.starts_with("use_"))
         members = driving.table(space, run_id, "memberships")["audience"].to_list()
         return members if audiences else dict(traits.select("name", "value").rows())
 
