@@ -140,7 +140,7 @@ def tables(checked: Checked, kept: pl.Series, source: str, rules: Rules, json: J
     values = payload.identifier_values(places.all_places(rules.identity))
     numbered = identifiers.number(placed, values, rules.identity, rules.salt, json)
     placed = placed.with_columns(sighting=numbered.of_row)
-    own, few = event_tables(placed, payload, rules.context, OWN_TABLES)
+    own, few = event_tables(placed, payload, rules.context, _own())
     timestamps = placed.get_column("timestamp")
     return Tables(
         events=own,
@@ -155,6 +155,11 @@ def tables(checked: Checked, kept: pl.Series, source: str, rules: Rules, json: J
 
 
 OWN_TABLES = 64  # of a part have an object of their own; a thousand names over sixty days would be 60,000 small ones
+CALLS = ("@alias", "@group", "@identify")  # always have, for their columns are their own
+
+
+def _own() -> int:
+    return max(OWN_TABLES, len(CALLS))
 
 
 def _event_order(rows: pl.DataFrame) -> pl.Series:
@@ -170,13 +175,13 @@ def _event_order(rows: pl.DataFrame) -> pl.Series:
 
 def _placed(rows: pl.DataFrame) -> pl.DataFrame:
     """Rows by table and in event order; `g` is the number of a table among the largest, of all others the last one."""
-    is_call = pl.col("table").is_in(["@alias", "@group", "@identify"])  # these have columns of their own
+    is_call, own = pl.col("table").is_in(CALLS), _own()
     sizes = rows.group_by("table").len().sort([is_call, "len", "table"], descending=[True, True, False])
-    numbers = pl.concat([sizes.head(OWN_TABLES).sort("table"), sizes.slice(OWN_TABLES).sort("table")])
+    numbers = pl.concat([sizes.head(own).sort("table"), sizes.slice(own).sort("table")])
     numbered = numbers.select("table").with_row_index("number")
     keys = rows.select("table", "order").join(numbered, on="table", maintain_order="left")
     at = keys.select(pl.col("number").cast(pl.UInt64) * (1 << 32) + pl.col("order")).to_series().arg_sort()
-    g = pl.col("number").clip(upper_bound=OWN_TABLES).cast(pl.UInt16).alias("g")
+    g = pl.col("number").clip(upper_bound=own).cast(pl.UInt16).alias("g")
     return rows.select(PLACED).hstack(keys.select(g))[at]
 
 

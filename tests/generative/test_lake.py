@@ -225,6 +225,19 @@ def newest_traits(rows):
     return {key: (value, source) for key, (_, value, source) in newest.items() if value != "null"}
 
 
+def accounts(rows):
+    """The accounts that Group calls name, and when the first one did."""
+    calls = [row for _, row in kept_copies(rows).values() if row["type"] == "group"]
+    return {
+        name: min(row["timestamp"] for row in calls if row["group_id"] == name)
+        for name in {c["group_id"] for c in calls}
+    }
+
+
+def _of_people(table):
+    return table.filter(~pl.col("profile_id").str.starts_with("acc_")) if "profile_id" in table.columns else table
+
+
 @budget(25)
 @given(rows=archives(most=14))
 def test_the_lake_and_its_run_agree_with_plain_python(rows):
@@ -234,6 +247,9 @@ def test_the_lake_and_its_run_agree_with_plain_python(rows):
     assert {name: summary["rows"] for name, summary in summaries.items()} == counted_by_hand(rows)
     assert kept == sorted((key, source, row["received_at"]) for key, (source, row) in kept_copies(rows).items())
 
+    of_accounts = dict(found["external_ids"].filter(collection="accounts").select("id_value", "added_at").rows())
+    assert of_accounts == accounts(rows)
+    found = {name: _of_people(each) for name, each in found.items()}
     groups = {}
     for profile, *identifier in found["external_ids"].select("profile_id", "id_type", "id_value").rows():
         groups.setdefault(profile, []).append(tuple(identifier))
