@@ -83,6 +83,20 @@ def table(title: str, rows: Iterable[Row], *, named_first: bool = False) -> None
     screen.print(drawn if listed else f"[bold]{title}[/]: none")
 
 
+def computed(run: Row) -> None:
+    """The audiences and traits of a run with their sizes; those of accounts say so."""
+    for title, unit in (("Audiences", "members"), ("Traits", "profiles")):
+        sizes, name = run[title.lower()], title.lower().removesuffix("s")
+        rows = [{name: key, unit: count} | _whose(key, run["of_accounts"]) for key, count in sizes.items()]
+        table(title, rows)
+
+
+def _whose(key: str, of_accounts: list[str]) -> dict[str, str]:
+    if not of_accounts:
+        return {}
+    return {"of": "accounts" if key in of_accounts else "people"}
+
+
 def plain(written: str) -> str:
     """Text from an archive on one line of the terminal, with nothing in it that steers one, and not without end."""
     shown = written[: LONGEST + 1]

@@ -8,7 +8,8 @@ import click
 from polars import DataFrame, Series, String
 
 from populace.cli import output
-from populace.space import OpenSpace, open_space, previews, recompute, views
+from populace.definitions import Level
+from populace.space import OpenSpace, open_space, previews, recompute, showing, views
 from populace.space import spans as stays
 
 SHOWN = 20
@@ -51,8 +52,7 @@ def status(space: str, definitions: str, *, days: bool, samples: bool, as_json: 
     for run in (row for row in rows if row["about"] == "run"):
         output.screen.print(f"\n[bold]Run[/] {run['run_id']} as of {run['as_of']}")
         output.table("Tables", [{"table": name, "rows": count} for name, count in run["tables"].items()])
-        output.table("Audiences", [{"audience": name, "members": count} for name, count in run["audiences"].items()])
-        output.table("Traits", [{"trait": name, "profiles": count} for name, count in run["traits"].items()])
+        output.computed(run)
         if run.get("undated"):
             output.table("Compared with dates, though they are none", run["undated"])
     output.destinations(_about(rows, "destination"))
@@ -70,7 +70,7 @@ def _about(rows: list[dict], about: str) -> list[dict]:
 @output.options
 def show(space: str, identifier: str, definitions: str, *, as_json: bool) -> None:
     """A profile: identifiers, traits, audiences, latest events."""
-    found = views.show(_open(space, definitions), *parted(identifier))
+    found = showing.show(_open(space, definitions), *parted(identifier))
     if as_json:
         output.emit([found])
         return
@@ -78,6 +78,8 @@ def show(space: str, identifier: str, definitions: str, *, as_json: bool) -> Non
     output.screen.print(f"Run {found['run_id']}")
     output.table("Identifiers", found["identifiers"])
     output.table("Merged into it", found["merged"])
+    for whose, linked in found["links"].items():
+        output.table(f"{whose.capitalize()}: {linked['count']:,}", linked["first"])
     output.table("Traits", [{"trait": name, "value": value} for name, value in found["traits"].items()])
     output.table("Custom traits", [{"trait": name, "value": value} for name, value in found["custom_traits"].items()])
     output.table("Audiences", [{"audience": name, "entered_at": at} for name, at in found["audiences"].items()])
@@ -148,13 +150,14 @@ def _as_json(found: DataFrame) -> Series:
 @click.argument("space")
 @click.argument("key", required=False)
 @click.option("--query", "text", help="A query instead of a definition's key.")
+@click.option("--level", type=click.Choice(["user", "account"]), default="user", help="Whom such a query is about.")
 @output.options
-def preview(space: str, key: str | None, text: str | None, definitions: str, *, as_json: bool) -> None:
+def preview(space: str, key: str | None, text: str | None, level: Level, definitions: str, *, as_json: bool) -> None:
     """Count and a sample of what a definition gives; nothing is written."""
     if (key is None) == (text is None):
         message = "give either the key of a definition or --query, and not both"
         raise click.UsageError(message)
-    found = previews.preview(_open(space, definitions), key, text)
+    found = previews.preview(_open(space, definitions), key, text, level)
     for name in found.unknown:
         output.errors.print(f"warning: {name}", soft_wrap=True)
     for each in found.undated:
@@ -164,7 +167,7 @@ def preview(space: str, key: str | None, text: str | None, definitions: str, *, 
         told = {"run_id": found.run_id, "count": found.count, "sample": found.sample, "scans": found.explanation}
         output.emit([told | ({"traits": found.traits} if found.traits else {})])
         return
-    output.screen.print(f"[bold]{found.count:,}[/] profiles in run {found.run_id}")
+    output.screen.print(f"[bold]{found.count:,}[/] {found.of} in run {found.run_id}")
     if found.traits:
         output.table("Traits", found.traits)
     else:

@@ -130,9 +130,8 @@ def summarise(opening: OpenSpace, as_of: datetime | None, *, as_json: bool, deli
         if run["stale"]:
             output.errors.print(f"warning: published without all of {', '.join(run['stale'])}", soft_wrap=True)
         counts = {name: run["tables"][name] for name in ("profiles", "merges", "external_ids")}
-        output.table("Identity", [counts])
-        output.table("Audiences", [{"audience": name, "members": count} for name, count in run["audiences"].items()])
-        output.table("Traits", [{"trait": name, "profiles": count} for name, count in run["traits"].items()])
+        output.table("Identity", [counts | ({"accounts": run["accounts"]} if run["accounts"] else {})])
+        output.computed(run)
     if delivered:
         output.destinations(row for row in rows if row["about"] == "destination")
     if run_id == views.current(opening):

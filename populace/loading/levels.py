@@ -7,7 +7,7 @@ people, and means that one of the person's accounts is a member of it (A-33).
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from populace.definitions import Audience, Level, Space, Trait
 from populace.loading.documents import Document
@@ -23,33 +23,42 @@ from populace.nodes import (
 from populace.viewpoints import outside_quantifiers, quantified
 
 Defined = Trait | Audience
+D = TypeVar("D", bound=Defined)
 
 
 def leveled(space: Space, documents: Mapping[str, Document]) -> Space:
     """The space with every trait() that names an audience of accounts, among people, as account.trait()."""
-    passed = {each.key for each in space.audiences if each.level == "account"}
     space = replace(
         space,
-        traits=tuple(_passing(each, passed) for each in space.traits),
-        audiences=tuple(_passing(each, passed) for each in space.audiences),
+        traits=tuple(passing(each, space) for each in space.traits),
+        audiences=tuple(passing(each, space) for each in space.audiences),
     )
-    levels: dict[str, Level] = {each.key: each.level for each in space.computed}
-    by_key = {each.key: each for each in space.computed}
     for each in space.computed:
         name = "audiences" if isinstance(each, Audience) else "traits"
-        for problem in dict.fromkeys([*_misplaced(each, levels), *_inside(each, by_key)]):
+        for problem in problems(each, space):
             documents[name].report((each.key, "query"), f"'{each.key}': {problem}")
     return space
 
 
-def _passing(each: Any, passed: set[str]) -> Any:
+def problems(each: Defined, space: Space) -> list[str]:
+    """What a definition reads of whom it cannot read it."""
+    by_key = {each.key: each for each in space.computed}
+    levels: dict[str, Level] = {key: each.level for key, each in by_key.items()}
+    return list(dict.fromkeys([*_misplaced(each, levels), *_inside(each, by_key)]))
+
+
+def passing(each: D, space: Space) -> D:
+    """A definition with every trait() that names an audience of accounts, among people, as account.trait()."""
+    passed = {each.key for each in space.audiences if each.level == "account"}
+
     def through(node: Any) -> Any:
         return AccountTrait(node.key) if isinstance(node, TraitValue) and node.key in passed else node
 
     def of_users(node: Any) -> Any:
         return replace(node, term=rewritten(node.term, through)) if isinstance(node, Quantified) else node
 
-    return replace(each, query=rewritten(each.query, through if each.level == "user" else of_users))
+    found: Any = rewritten(each.query, through if each.level == "user" else of_users)
+    return replace(each, query=found)
 
 
 def _misplaced(each: Defined, levels: Mapping[str, Level]) -> Iterator[str]:

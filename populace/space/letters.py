@@ -9,7 +9,7 @@ import polars as pl
 
 from populace import sync
 from populace.errors import UsageError
-from populace.space import views
+from populace.space import showing
 from populace.space.opening import OpenSpace
 
 
@@ -62,7 +62,7 @@ def chosen(space: OpenSpace, letters: pl.DataFrame, asked: Asked) -> pl.DataFram
 def _about(space: OpenSpace, id_type: str, value: str) -> pl.Expr:
     if id_type == "profile_id":
         return pl.col("profile_id") == value
-    return (pl.col("id_type") == id_type) & (pl.col("id_value") == views.normalised(space, id_type, value))
+    return (pl.col("id_type") == id_type) & (pl.col("id_value") == showing.normalised(space, id_type, value))
 
 
 def reasons(letters: pl.DataFrame) -> Iterator[dict[str, Any]]:

@@ -6,9 +6,10 @@ from typing import Any
 import polars as pl
 
 from populace import audiences, query, traits
-from populace.definitions import Audience, Family, Trait
+from populace.definitions import Audience, Family, Level, Space, Trait
 from populace.errors import UsageError
 from populace.lake import runs
+from populace.loading import computed, levels
 from populace.nodes import references
 from populace.space import families, people, recompute, undated, unknown, views
 from populace.space.everybody import Everybody, members_of, reduced, traits_of
@@ -22,8 +23,9 @@ SAMPLE = 5
 class Preview:
     """What a definition gives: how many profiles, some of them, and how.
 
-    `traits` are those of a family, each with the value that names it and how many profiles have it. `unknown` says
-    what it reads that nobody has seen, `undated` what is compared with dates and is none.
+    `of` says whether people are counted (profiles), or accounts. `traits` are those of a family, each with the value
+    that names it and how many profiles have it. `unknown` says what it reads that nobody has seen, `undated` what is
+    compared with dates and is none.
     """
 
     run_id: str
@@ -33,9 +35,10 @@ class Preview:
     traits: list[dict[str, Any]] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
     undated: list[dict[str, Any]] = field(default_factory=list)
+    of: str = "profiles"
 
 
-def preview(space: OpenSpace, key: str | None = None, text: str | None = None) -> Preview:
+def preview(space: OpenSpace, key: str | None = None, text: str | None = None, level: Level = "user") -> Preview:
     """Compute a definition without writing anything.
 
     Parameters
@@ -44,6 +47,8 @@ def preview(space: OpenSpace, key: str | None = None, text: str | None = None) -
         A trait, family or audience of the space, or a trait of a family in the current run.
     text
         A query instead, of a trait or an audience.
+    level
+        Whom such a query is about.
 
     Raises
     ------
@@ -52,32 +57,35 @@ def preview(space: OpenSpace, key: str | None = None, text: str | None = None) -
     """
     run = recompute.reopen(space, views.current(space), strict=False)
     known = families.of_run(space, run.run_id)
-    definition = recompute.named(known, key) if key else _definition(text or "")
+    definition = recompute.named(known, key) if key else _definition(text or "", level, known.definition)
     found = _family(space, run, definition) if isinstance(definition, Family) else _single(known, run, definition)
     asked = [definition.query] + ([traits.naming(definition)] if isinstance(definition, Family) else [])
     told = dict.fromkeys(sentence for each in asked for sentence in unknown.told(known, run, each))
-    return replace(found, unknown=list(told))
+    level = "user" if isinstance(definition, Family) else definition.level
+    return replace(found, unknown=list(told), of="accounts" if level == "account" else "profiles")
 
 
 def _single(space: OpenSpace, run: recompute.Run, definition: Trait | Audience) -> Preview:
     return _trait(space, run, definition) if isinstance(definition, Trait) else _audience(space, run, definition)
 
 
-def _definition(text: str) -> Trait | Audience:
-    found = _parsed(text)
-    if reason := query.not_computed(found.query):
+def _definition(text: str, level: Level, space: Space) -> Trait | Audience:
+    found = levels.passing(_parsed(text, level), space)
+    reasons = [query.not_computed(found.query), *levels.problems(found, space)]
+    for reason in filter(None, reasons):
         message = f"query: line 1, column 1: {reason}"
         raise UsageError(message)
     return found
 
 
-def _parsed(text: str) -> Trait | Audience:
+def _parsed(text: str, level: Level) -> Trait | Audience:
     """A query as a trait or, where it is true or false, as an audience."""
+    viewpoint = computed.VIEWPOINTS[level]
     try:
-        return Trait("preview", query.parse_trait(text))
+        return Trait("preview", query.parse_trait(text, viewpoint), level=level)
     except query.QueryError as as_trait:
         try:
-            return Audience("preview", query.parse_audience(text))
+            return Audience("preview", query.parse_audience(text, viewpoint), level=level)
         except query.QueryError as as_audience:
             problem = max(as_trait, as_audience, key=lambda each: (each.line, each.column))
             message = f"query: line {problem.line}, column {problem.column}: {problem}"
@@ -90,7 +98,7 @@ def _trait(space: OpenSpace, run: recompute.Run, trait: Trait) -> Preview:
     values = reduced(space, run.entries, everybody, [trait], run.as_of, undated.counts(asked)).of_profiles
     found = everybody.by_id(traits_of(values, everybody, [trait])).select("profile_id", trait.key)
     present = found.drop_nulls().sort("profile_id")
-    sample = present.head(SAMPLE).rename({trait.key: "value"}).rows(named=True)
+    sample = _named(everybody, present.head(SAMPLE).rename({trait.key: "value"}))
     none = undated.counted(asked, values, pl.DataFrame(schema=["audience"])).rows(named=True)
     return Preview(run.run_id, present.height, sample, traits.explain([trait.query]), undated=none)
 
@@ -116,12 +124,19 @@ def _audience(space: OpenSpace, run: recompute.Run, audience: Audience) -> Previ
     everybody = Everybody.of_run(space, run.run_id)
     definitions: list[Trait | Audience] = [*wanted, *_read(space, wanted)]
     values = reduced(space, run.entries, everybody, definitions, run.as_of, undated.counts(asked))
-    computed = everybody.by_number(runs.table(space.lake, run.run_id, "traits"))
-    members = members_of(space, everybody, wanted, values, computed, run.as_of)
+    known = everybody.by_number(runs.table(space.lake, run.run_id, "traits"))
+    members = members_of(space, everybody, wanted, values, known, run.as_of)
     found = members.filter(pl.col("audience") == audience.key)
-    sample = found.select("profile_id").head(SAMPLE).rows(named=True)
+    sample = _named(everybody, found.select("profile_id").head(SAMPLE))
     none = undated.counted(asked, values.of_profiles, members).rows(named=True)
     return Preview(run.run_id, found.height, sample, traits.explain([audience.query]), undated=none)
+
+
+def _named(everybody: Everybody, sample: pl.DataFrame) -> list[dict[str, Any]]:
+    """Rows of a sample; of accounts with the name of each, which is nobody's secret."""
+    names = everybody.accounts.profiles.select("profile_id", group_id="group")
+    found = sample.join(names, on="profile_id", how="left", maintain_order="left").rows(named=True)
+    return [{name: each for name, each in row.items() if name != "group_id" or each is not None} for row in found]
 
 
 def _read(space: OpenSpace, wanted: tuple[Audience, ...]) -> list[Trait]:

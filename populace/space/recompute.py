@@ -283,8 +283,11 @@ def complete(space: OpenSpace, run: Run) -> dict:
     audience_sizes = runs.table(space.lake, run.run_id, "memberships").group_by("audience").len().collect()
     sizes = {each.key: 0 for each in space.definition.audiences} | dict(audience_sizes.iter_rows())
     trait_sizes = runs.table(space.lake, run.run_id, "traits").select(pl.exclude("profile_id").count()).collect()
+    profiles = runs.table(space.lake, run.run_id, "profiles")
     document = run.document | {
         "tables": counted,
+        "accounts": profiles.filter(pl.col("collection") == "accounts").select(pl.len()).collect().item(),
+        "of_accounts": sorted(each.key for each in space.definition.computed if each.level == "account"),
         "audiences": sizes,
         "traits": trait_sizes.row(0, named=True) if trait_sizes.width else {},
         "undated": runs.table(space.lake, run.run_id, undated.TABLE).collect().rows(named=True),

@@ -8,15 +8,13 @@ import polars as pl
 
 from populace.definitions import Destination
 from populace.errors import UsageError
-from populace.events import identifiers
-from populace.events.tables import event_of, is_event
-from populace.lake import ledger, runs, tables
+from populace.lake import ledger, runs
 from populace.lake.delivery import Ledger
-from populace.space import people, recompute, standing
+from populace.space import standing
 from populace.space.opening import OpenSpace
 
 LATEST_EVENTS = 10
-SAMPLE = 5
+LATER: dict[str, Any] = {"undated": [], "accounts": 0, "of_accounts": []}
 
 
 def current(space: OpenSpace) -> str:
@@ -78,8 +76,10 @@ def status(
     shown = run_id or published
     manifest = runs.manifest(space.lake, shown) if shown else None
     if manifest:
-        kept = ("run_id", "as_of", "before", "stale", "tables", "audiences", "traits", "undated")
-        told = {name: manifest.get(name, []) for name in kept}  # manifests of earlier versions say nothing of undated
+        kept = ("run_id", "as_of", "before", "stale", "tables", "audiences", "traits")
+        told = {name: manifest[name] for name in kept}
+        # Manifests of earlier versions say nothing of these.
+        told |= {name: manifest.get(name, missing) for name, missing in LATER.items()}
         yield {"about": "run", "current": shown == published} | told
     for destination in space.definition.destinations:
         yield _destination_status(space, destination)
@@ -111,82 +111,6 @@ def samples(space: OpenSpace, only: str | None = None) -> Iterator[dict[str, Any
         if only in (None, each.name):
             for sample in Ledger(space.lake, each.name).samples():
                 yield {"about": "sample", "destination": each.name, **sample}
-
-
-# --- one profile ------------------------------------------------------------------------------------
-
-
-def show(space: OpenSpace, id_type: str, value: str) -> dict[str, Any]:
-    """Everything known of the profile that holds an identifier: `profile_id:use_…` works as well.
-
-    Raises
-    ------
-    UsageError
-        If no profile of the current run holds it.
-    """
-    run_id = current(space)
-    profile_id = _profile_with(space, run_id, id_type, value)
-
-    def rows(name: str) -> pl.DataFrame:
-        return runs.table(space.lake, run_id, name).filter(pl.col("profile_id") == profile_id).collect()
-
-    computed = rows("traits").drop("profile_id").rows(named=True)
-    return {
-        "run_id": run_id,
-        "profile_id": profile_id,
-        "created_at": rows("profiles").get_column("created_at").item(),
-        "identifiers": rows("external_ids").select("id_type", "id_value", "added_at", "source").rows(named=True),
-        "merged": runs.table(space.lake, run_id, "merges")
-        .filter(pl.col("canonical_id") == profile_id)
-        .select("profile_id", "merged_at")
-        .collect()
-        .rows(named=True),
-        "traits": {name: each for name, each in (computed[0] if computed else {}).items() if each is not None},
-        "custom_traits": dict(rows("custom_traits").select("name", "value").iter_rows()),
-        "audiences": dict(rows("memberships").select("audience", "entered_at").iter_rows()),
-        "events": _latest_events(space, run_id, rows("sightings").get_column("sighting")),
-    }
-
-
-def _profile_with(space: OpenSpace, run_id: str, id_type: str, value: str) -> str:
-    if id_type == "profile_id":
-        wanted, known = (pl.col("profile_id") == value), runs.table(space.lake, run_id, "profiles")
-    else:
-        same = pl.col("id_value") == normalised(space, id_type, value)
-        wanted, known = (pl.col("id_type") == id_type) & same, runs.table(space.lake, run_id, "external_ids")
-    found = known.filter(wanted).select("profile_id").collect()
-    if found.is_empty():
-        # Not the value itself: messages may end in logs.
-        message = f"no profile of the current run has that {id_type}"
-        raise UsageError(message)
-    return found.item()
-
-
-def normalised(space: OpenSpace, id_type: str, value: str) -> str:
-    """An external id as the space keeps it; UsageError where it has no such type."""
-    for rule in space.definition.identity.identifiers:
-        if rule.id_type == id_type:
-            return identifiers.normalised(pl.Series([value]), rule).item()
-    known = ", ".join(each.id_type for each in space.definition.identity.identifiers)
-    message = f"no identifier '{id_type}' in space '{space.definition.name}'; there is {known}, profile_id"
-    raise UsageError(message)
-
-
-def _latest_events(space: OpenSpace, run_id: str, sightings: pl.Series) -> list[dict[str, Any]]:
-    run = recompute.reopen(space, run_id, strict=False)
-    named = [each for each in tables.names(run.entries) if is_event(each)]
-    streams = [
-        frame.filter(pl.col("sighting").is_in(sightings.implode()) & (pl.col("timestamp") <= run.as_of)).select(
-            pl.lit(event_of(table)).alias("event"), "timestamp", "source", "received_at", "message_id"
-        )
-        for table in named
-        if (frame := tables.events(space.lake, run.entries, table, [], people.FromJson())) is not None
-    ]
-    if not streams:
-        return []
-    order = ["timestamp", "received_at", "message_id"]
-    latest = pl.concat(streams).sort(order, descending=True).head(LATEST_EVENTS)
-    return latest.select("event", "timestamp", "source").collect().rows(named=True)
 
 
 # --- members --------------------------------------------------------------------------------------------
