@@ -30,14 +30,20 @@ class Found(NamedTuple):
     members: dict[str, set]
 
 
-def computed(people: People, definitions: Iterable[Trait | Audience], as_of: datetime) -> Found:
-    """Everything of one run over the calls, all the way from an archive."""
+def computed(people: People, definitions: Iterable[Trait | Audience], as_of: datetime, *, objects: int = 1) -> Found:
+    """Everything of one run over the calls, all the way from an archive.
+
+    The calls of each source come in so many objects, each in a replay of its own that repeats a call of the one before.
+    """
     with TemporaryDirectory(prefix="populace-") as folder:
         space = _space(Path(folder), people, list(definitions))
-        for source in SOURCES:
-            rows = [_row(each) for each in people.calls if each["source"] == source]
-            driving.put(space, source, "a", pl.DataFrame(rows, schema=SCHEMA))
-        return _found(space, driving.recomputed(space, as_of))
+        for number in range(objects):
+            for source in SOURCES:
+                rows = [_row(each) for each in people.calls if each["source"] == source]
+                again = rows[number - 1 : number]
+                driving.put(space, source, f"{number}", pl.DataFrame(rows[number::objects] + again, schema=SCHEMA))
+            driving.replay_all(space, as_of)
+        return _found(space, driving.run(space, as_of))
 
 
 def _space(folder: Path, people: People, definitions: list[Trait | Audience]) -> OpenSpace:

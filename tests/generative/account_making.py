@@ -84,6 +84,7 @@ of_accounts = of([*map(nodes.AccountTrait, OF_ACCOUNTS)])
 user_traits = of([*map(nodes.TraitValue, [*CUSTOM, "u_count", "u_last", "u_active", "u_by_account"])])
 constants = built(nodes.Literal, of([0, 1, 2, 10, 0.5, "a", "b", "ab", "10", "true", "false", "2024-03-31", "x"]))
 parts = built(nodes.Literal, of(["", "a", "b", "1", "0", "2024", "Z", "e", 1, 10]))
+truths = built(nodes.Literal, of(["true", "false", 1, 0]))
 literals = either(constants, constants, constants, making.times)
 filters = several(either(making.wheres, making.windows, making.sources, making.sessions), 0, 2)
 
@@ -160,6 +161,16 @@ def either_way(terms):
 
 some = built(nodes.Compare, counts, of([">=", "="]), built(nodes.Literal, of([0, 1])))
 funnels = making.funnels(making.plainly_followed(making.within_hours))
+# What about half of all users have, so that it matters whether one and the same user has several of them.
+numbers = built(nodes.Literal, of([1, 2]))
+counted = built(nodes.Compare, counts, of([">=", "<", "="]), numbers)
+custom = either(
+    built(nodes.Exists, of([*map(nodes.TraitValue, ["custom", "other", "object.a", "list"])])),
+    built(nodes.Contains, just(nodes.TraitValue("custom")), several(parts, 1, 2)),
+)
+halves = either_way(either(counted, custom))
+of_counted = built(nodes.Compare, just(nodes.TraitValue("u_count")), of(making.OPERATORS), numbers)
+passed = of([*map(nodes.TraitValue, ["a_big", "a_any"])])
 beside_traits = built(
     nodes.Compare, built(nodes.Count, making.streams(each(beside(["custom", "u_count", "u_last"])))), just(">="),
     built(nodes.Literal, of([1])),
@@ -176,8 +187,11 @@ QUANTIFIED = {
     "ALL some": quantified("ALL", some),
     "ANY trait": quantified("ANY", leaves(user_traits)),
     "ALL trait": quantified("ALL", leaves(user_traits)),
-    "ANY of both": quantified("ANY", making.junctions(nodes.And, of_users)),
-    "ALL of either": quantified("ALL", making.junctions(nodes.Or, of_users)),
+    "ANY of both": quantified("ANY", making.junctions(nodes.And, halves)),
+    "ANY of either": quantified("ANY", making.junctions(nodes.Or, halves)),
+    "ALL of both": quantified("ALL", making.junctions(nodes.And, halves)),
+    "ALL of either": quantified("ALL", making.junctions(nodes.Or, halves)),
+    "counted traits": any_or_all(of_counted),
     "ANY nested": quantified("ANY", nested(of_users)),
     "ALL nested": quantified("ALL", nested(of_users)),
     "ANY beside ANY": making.junctions(nodes.And, quantified("ANY", some)),
@@ -192,7 +206,8 @@ OWN = asked(account_traits) | {"nested": nested(own)}
 BY_ACCOUNT = asked(of_accounts) | {
     "not": built(nodes.Not, leaves(of_accounts)),
     "nested": nested(either(leaves(of_accounts), of_users)),
-    "passed through": nested(leaves(of([*map(nodes.TraitValue, ["a_big", "a_any"])]))),
+    "passed through": either_way(built(nodes.Compare, passed, of(["=", "!="]), truths)),
+    "passed through by any means": nested(leaves(passed)),
     "one_of several": built(nodes.OneOf, either(user_traits, literals), several(of_accounts, 1, 2)),
     "beside traits": making.comparisons(of_accounts, others=user_traits),
 }
@@ -258,9 +273,6 @@ def shared(chance):
         Audience("a_big", big(chance), level="account"),
         Audience("a_any", a_any(chance), include_anonymous=chance.choice([None, True]), level="account"),
     ]
-
-
-truths = built(nodes.Literal, of(["true", "false", 1, 0]))
 
 
 def definitions(chance, kind, number):

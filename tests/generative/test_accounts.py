@@ -43,9 +43,11 @@ def test_definitions_agree(kind, seed):
 
 @budget(EXAMPLES // 4)
 @given(seed=drawing.seeds)
-def test_accounts_links_and_custom_traits_agree(seed):
-    people = making.people(Random(seed))
-    check_people(computed(people, [], AS_OF), World(people, [], AS_OF), seed)
+def test_accounts_links_and_custom_traits_agree_at_any_instant_and_however_calls_arrive(seed):
+    chance = Random(seed)
+    people = making.people(chance)
+    as_of = chance.choice([AS_OF, *making.MOMENTS])
+    check_people(computed(people, [], as_of, objects=chance.randint(1, 2)), World(people, [], as_of), seed)
 
 
 def check_people(found, world, seed):
@@ -74,7 +76,7 @@ def test_conditions_of_accounts_are_printed_and_parsed_unchanged(kind):
 
 @pytest.mark.parametrize("kind", making.KINDS)
 def test_definitions_are_made_so_that_some_hold_and_some_do_not(kind):
-    """The oracle alone: a budget spent on what nobody has would test nothing."""
+    """A budget spent on what nobody has would test nothing; here the oracle is alone."""
     yes = no = 0
     for seed in range(3):
         chance = Random(seed)
