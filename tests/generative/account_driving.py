@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
+from populace import query
 from populace.definitions import Audience, Trait
 from populace.loading import levels
 from populace.space import OpenSpace
@@ -50,12 +51,20 @@ def _space(folder: Path, people: People, definitions: list[Trait | Audience]) ->
     rules = replace(driving.IDENTITY, link_ttl=people.ttl, link_from_context=people.from_context)
     more = {"include_anonymous": people.include_anonymous}
     opened = driving.space_in(folder, sources=SOURCES, identity=rules, **more)
+    read = [_as_loaded(each) for each in definitions]
     defined = replace(
         opened.definition,
-        traits=tuple(each for each in definitions if isinstance(each, Trait)),
-        audiences=tuple(each for each in definitions if isinstance(each, Audience)),
+        traits=tuple(each for each in read if isinstance(each, Trait)),
+        audiences=tuple(each for each in read if isinstance(each, Audience)),
     )
     return replace(opened, definition=levels.leveled(defined, {}))
+
+
+def _as_loaded(definition: Trait | Audience) -> Trait | Audience:
+    """With `events_of: account` put into the query."""
+    if definition.events_of == "users":
+        return definition
+    return replace(definition, query=query.attributed(definition.query))
 
 
 def _row(call: dict[str, Any]) -> dict[str, Any]:

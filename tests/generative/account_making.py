@@ -3,6 +3,7 @@
 Values are few and plain, for what single values mean is tested of users.
 """
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -249,9 +250,22 @@ KINDS = (
 )
 
 
+def attributed(chance, query, level):
+    """Now and then with .of_account() for some of its events."""
+    if level == "user" or chance.random() < 0.7:
+        return query
+
+    def change(node):
+        is_chosen = isinstance(node, nodes.Event) and chance.random() < 0.6
+        return replace(node, filters=(nodes.OfAccount(), *node.filters)) if is_chosen else node
+
+    return nodes.rewritten(query, change)
+
+
 def definition(chance, key, kind):
     query, level = kind.queries(chance), "user" if kind.what == "user" else "account"
     events_of = chance.choice(["users", "users", "account"]) if level == "account" else "users"
+    query = attributed(chance, query, level)
     if kind.what == "trait":
         return Trait(key, query, level=level, events_of=events_of)
     return Audience(key, query, include_anonymous=chance.choice([None, True, False]), level=level, events_of=events_of)

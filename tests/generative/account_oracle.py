@@ -11,7 +11,6 @@ whatever shares identifiers.
 from collections import defaultdict
 from dataclasses import replace
 from datetime import timedelta
-from itertools import product
 from typing import NamedTuple
 
 from populace import nodes
@@ -82,7 +81,7 @@ class World:
         for name, value in (call["traits"] or {}).items() if whose else ():
             self.custom[whose].append(call | {"profile": whose, "name": name, "value": value})
         if call["type"] == "track" and user:
-            self.events[user].append(call | {"c": {}, "profile": user})
+            self.events[user].append(call | {"c": {}, "profile": user, "names": normal(call["context_group"])})
 
     def users_of(self, account):
         return [user for user, other in self.links if other == account]
@@ -92,10 +91,11 @@ class World:
 
     # --- persons, as the oracle of queries takes them ------------------------------------------
 
-    def user(self, user, of_account=None):
-        """A user, with all events or those alone that name an account."""
-        events = self.events[user] if of_account is None else naming(of_account, self.events[user])
-        return Person({"events": events, "custom": self.custom[user], "trait": self.users_trait}, user, self.as_of)
+    def user(self, user, account=None, events_of="users"):
+        """A user, as one of an account or for themselves."""
+        events = naming(account, self.events[user]) if events_of == "account" else self.events[user]
+        made = {"events": events, "custom": self.custom[user], "trait": self.users_trait, "account": account}
+        return Person(made, user, self.as_of)
 
     def account(self, account, events_of="users"):
         """An account, whose events are those of its users."""
@@ -103,7 +103,7 @@ class World:
         events = [each | {"profile": account} for each in events]
         if events_of == "account":
             events = naming(account, events)
-        made = {"events": events, "custom": self.custom[account], "trait": self.accounts_trait}
+        made = {"events": events, "custom": self.custom[account], "trait": self.accounts_trait, "account": account}
         return Person(made, account, self.as_of)
 
     def users_trait(self, person, key):
@@ -140,37 +140,25 @@ class World:
 
     def asked(self, account, audience):
         """The users that ANY and ALL are about."""
-        only = account if audience.events_of == "account" else None
-        return [self.user(each, only) for each in self.users_of(account) if self.counts(each, audience)]
+        counting = [each for each in self.users_of(account) if self.counts(each, audience)]
+        return [self.user(each, account, audience.events_of) for each in counting]
 
     def counts(self, user, audience):
         own = audience.include_anonymous
         return is_known(user) or (self.people.include_anonymous if own is None else own)
 
     def holds_of_one(self, leaf, person):
-        """A comparison in which every account.trait() is one value of several (O-16)."""
-        kind = type(leaf)
-        if kind is nodes.Compare:
-            pairs = product(self.operands(leaf.left, person), self.operands(leaf.right, person))
-            return any(oracle.holds(replace(leaf, left=left, right=right), person) for left, right in pairs)
-        if kind in (nodes.OneOf, nodes.NoneOf, nodes.Contains):
-            choices = tuple(each for choice in leaf.choices for each in self.operands(choice, person))
-            leaf = replace(leaf, choices=choices)
-        if kind in (nodes.StartsWith, nodes.EndsWith) and self.is_of_accounts(leaf.affix, person):
-            texts = self.operands(leaf.affix, person)
-            return any(self.holds_of_one(replace(leaf, affix=each), person) for each in texts)
-        if not self.is_of_accounts(leaf.operand, person):
+        """A comparison, which with account.trait() is asked of each account (O-16)."""
+        operands = [each for each in nodes.children(leaf) if self.is_of_accounts(each, person)]
+        if not operands:
             return oracle.holds(leaf, person)
-        return self.holds_of_accounts(leaf, person)
-
-    def holds_of_accounts(self, leaf, person):
-        values = self.operands(leaf.operand, person)
         if type(leaf) is nodes.Absent:
-            return not values
-        if type(leaf) is nodes.NoneOf:
+            return not self.holds_of_one(nodes.Exists(leaf.operand), person)
+        if type(leaf) is nodes.NoneOf and leaf.operand in operands:
             equal = nodes.OneOf(leaf.operand, leaf.choices)
-            return bool(values) and not any(oracle.holds(replace(equal, operand=each), person) for each in values)
-        return any(oracle.holds(replace(leaf, operand=each), person) for each in values)
+            is_there = self.holds_of_one(nodes.Exists(leaf.operand), person)
+            return is_there and not self.holds_of_one(equal, person)
+        return any(oracle.holds(self.asked_of(each, leaf, person), person) for each in self.accounts_of(person.profile))
 
     def is_of_accounts(self, operand, person):
         """Whether it reads the accounts of a user; a trait() that names one of their audiences does (A-33)."""
@@ -178,12 +166,19 @@ class World:
             return getattr(self.defined.get(operand.key), "level", None) == "account"
         return type(operand) is nodes.AccountTrait
 
-    def operands(self, operand, person):
-        """An operand, or of account.trait() one for each account that has a value."""
-        if not self.is_of_accounts(operand, person):
-            return [operand]
-        found = [self.accounts_trait(self.account(each), operand.key) for each in self.accounts_of(person.profile)]
-        return [Given(each) for each in found if each is not None]
+    def asked_of(self, account, leaf, person):
+        """A comparison with what it reads of one account in its place."""
+
+        def known(operand):
+            if not self.is_of_accounts(operand, person):
+                return operand
+            return Given(self.accounts_trait(self.account(account), operand.key))
+
+        named = {name: getattr(leaf, name) for name in ("left", "right", "operand", "affix") if hasattr(leaf, name)}
+        told = {name: known(each) for name, each in named.items()}
+        if hasattr(leaf, "choices"):
+            told["choices"] = tuple(map(known, leaf.choices))
+        return replace(leaf, **told)
 
     # --- what is asked --------------------------------------------------------------------------
 
@@ -238,7 +233,7 @@ def is_known(user):
 
 
 def naming(account, events):
-    return [each for each in events if normal(each["context_group"]) == account]
+    return [each for each in events if each["names"] == account]
 
 
 def events_of(defined):

@@ -69,6 +69,8 @@ def passes(node, event, person, around):
         return holds(node.condition, person, (event, *around))
     if type(node) is nodes.Sources:
         return event["source"] not in node.exclude
+    if type(node) is nodes.OfAccount:
+        return event["names"] is not None and event["names"] == person.space["account"]
     if type(node) is nodes.Within:
         lengths = [values.length(node.duration) * 0, values.length(node.duration)]
     else:

@@ -262,8 +262,28 @@ def test_o15_what_follows_an_event_names_the_account_too(members):
     assert members({"query": followed, "events_of": "account"}, company(*rows)) == ["g2"]
 
 
+def test_o15_it_may_be_written_for_some_events_alone(members):
+    query = "ANY (event('E').of_account().count() >= 1 AND event('F').count() >= 1)"
+    rows = [track("u2", "E", "d-9", group="g2"), track("u2", "F", "d-9"), track("u1", "E", "d-9", group="g1")]
+    assert members(query, company(*rows)) == ["g2"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "ANY event('E').last(property('at')).within_last(30 days)",
+        "ANY event('E').where(property('at').after_date(2024-01-01)).count() >= 1",
+    ],
+)
+def test_o15_what_is_compared_with_dates_may_be_of_such_events(groups, query):
+    rows = [track("u2", "E", "d-9", group="g2", at='"2024-03-30"'), track("u1", "E", "d-9", group="g1", at='"soon"')]
+    found = groups(company(*rows), audiences={"a": {"query": query, "events_of": "account"}})
+    assert found.members("a") == ["g2"]
+    assert found.table("undated")["count"].to_list() == [1]
+
+
 def test_o15_traits_of_users_are_as_they_are(members):
-    own = {"query": "ANY trait('times') = 1", "events_of": "account"}
+    own = {"query": f"ANY (trait('times') = 1 AND NOT {BOUGHT})", "events_of": "account"}
     times = {"times": "event('E').count()"}
     assert members(own, company(track("u2", "E", "d-9", group="g9")), user_traits=times) == ["g1", "g2"]
 

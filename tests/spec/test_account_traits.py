@@ -118,6 +118,12 @@ def test_o15_an_event_may_count_for_the_account_alone_that_it_names(groups):
     assert found.values("all") == {"g1": 5, "g2": 4}
 
 
+def test_o15_it_may_be_written_for_some_events_alone(groups):
+    after = "event('E').where(event('F').of_account().within(parent: 5 days).count() >= 1).count()"
+    text = events("track|u2||E|d-5||", f"track|u2||F|d-4||{named('g1')}", f"track|u2||F|d-8||{named('g2')}")
+    assert groups(text, traits={"t": after}).values("t") == {"g1": 1}
+
+
 def test_o15_the_account_that_an_event_names_is_normalised(groups):
     rules = {"identifiers": IDENTIFIERS | {"group_id": {"normalize": "trim_lower"}}}
     text = events(f"track|u1||E|d-5||{named(' G1 ')}", f"track|u1||E|d-4||{named('g9')}")

@@ -7,6 +7,7 @@ from populace.nodes import AccountTrait, Compare, Literal, Quantified, TraitValu
 from tests.definition_files import COUNT
 
 ACCOUNTS = "level: account, "
+OWN = ACCOUNTS + "events_of: account, "
 K = "k: {level: account, query: \"trait('tier') = 'x'\"}\n"  # an audience of accounts
 U = "u: {query: \"trait('x') = 1\"}\n"  # one of people
 S, T = f'ours: {{query: "{COUNT}"}}\n', f'theirs: {{level: account, query: "{COUNT}"}}\n'  # a trait of each
@@ -36,11 +37,11 @@ def test_definitions_are_about_people_unless_they_say_otherwise(load):
 
 
 def test_o15_the_events_of_an_account_alone_may_be_asked_for(load):
-    more = ACCOUNTS + "events_of: account, "
-    space = load(
-        {"dev/audiences.yaml": entry("a", "ANY trait('x') = 1", more), "dev/traits.yaml": entry("t", COUNT, more)}
-    )
+    text = entry("a", "ANY event('E').count() = 1", OWN)
+    space = load({"dev/audiences.yaml": text, "dev/traits.yaml": entry("t", COUNT, OWN)})
     assert [each.events_of for each in space.computed] == ["account", "account"]
+    written = entry("a", "ANY event('E').of_account().count() = 1", ACCOUNTS)
+    assert load({"dev/audiences.yaml": written}).audiences[0].query == space.audiences[0].query
 
 
 def test_i73_links_are_kept_as_the_rules_of_identity_say(load):
@@ -187,7 +188,17 @@ def test_a61_a_ring_may_lead_through_both_levels(problems, named):
             entry("t", COUNT, ACCOUNTS + "for_each: \"property('x')\", "),
             "'t': the traits of `for_each` are people's; leave `level` out",
         ),
-        ("audiences", entry("a", "trait('x') = 1", "events_of: account, "), "'a' is about people; `events_of` belongs"),
+        (
+            "audiences",
+            entry("a", "event('E').count() = 1", "events_of: account, "),
+            "'a' is about people; `events_of` belo",
+        ),
+        ("audiences", entry("a", "ANY trait('x') = 1", OWN), "'a' has no event(); leave `events_of` out"),
+        (
+            "audiences",
+            entry("a", "event('E').of_account().count() = 1"),
+            "'a': column 12: of_account() keeps the events that name an account; it belongs in definitions of",
+        ),
         ("audiences", entry("a", "account.trait('x') = 1", ACCOUNTS), "'a': column 1: this is about accounts already;"),
         ("audiences", entry("a", "account.event('x')"), "'a': column 1: account.event() does not exist; of a user's"),
         ("audiences", entry("a", "event('E').count() = 1", ACCOUNTS), "'a': column 1: event() belongs to a user, and"),
