@@ -21,7 +21,7 @@ def calls(text):
         {
             "message_id": [f"e{number}" for number in range(1, len(rows) + 1)],
             "type": [row.get("type") or "identify" for row in rows],
-            "event": ["E"] * len(rows),
+            "event": [row.get("event") or "E" for row in rows],
             "group_id": [row.get("group_id") or None for row in rows],
             "user_id": [row.get("user_id") or None for row in rows],
             "anonymous_id": [row.get("anonymous_id") or None for row in rows],

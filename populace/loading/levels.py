@@ -85,8 +85,13 @@ def _inside(each: Defined, by_key: Mapping[str, Defined]) -> Iterator[str]:
     for key in sorted(inside & by_key.keys()):
         if each.level == "account" and isinstance(by_key[key], Audience):
             yield f"'{key}' is an audience, which cannot stand inside where() of an account's events; compare it beside"
-        elif _reads_accounts(key, by_key, set()):
+        elif _is_passed(each, by_key[key]) or _reads_accounts(key, by_key, set()):
             yield f"'{key}' reads accounts, so it cannot stand inside where(); compare it beside the event"
+
+
+def _is_passed(each: Defined, other: Defined) -> bool:
+    """Whether a definition of people names an audience of accounts, which asks for theirs (A-33)."""
+    return each.level == "user" and other.level == "account" and isinstance(other, Audience)
 
 
 def _reads_accounts(key: str, by_key: Mapping[str, Defined], seen: set[str]) -> bool:

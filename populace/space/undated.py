@@ -1,12 +1,13 @@
 """How much of what definitions compare with dates is no date: such a value is neither before nor after any of them."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 import polars as pl
 
 from populace import query, traits
 from populace.definitions import Audience, Level, Trait
-from populace.nodes import Condition, Count, Query
+from populace.nodes import Condition, Count, Event, OfAccount, Query, rewritten
 from populace.space.schemas import RUN
 from populace.viewpoints import quantified
 
@@ -25,7 +26,14 @@ def _asked(definition: Trait | Audience) -> Iterator[tuple[str, Query]]:
     inside = {text for term in quantified(definition.query) for text in query.undated(term)}
     for text, found in query.undated(definition.query).items():
         is_own = definition.level == "account" and text not in inside and isinstance(found, Condition)
-        yield (OF_ACCOUNTS if is_own else "") + text, found
+        yield (OF_ACCOUNTS if is_own else "") + text, rewritten(found, _of_any_account)
+
+
+def _of_any_account(node: object) -> object:
+    """People have no account at hand, so what is looked for among them is in all of their events."""
+    if not isinstance(node, Event):
+        return node
+    return replace(node, filters=tuple(each for each in node.filters if not isinstance(each, OfAccount)))
 
 
 def audiences(found: Asked) -> tuple[Audience, ...]:

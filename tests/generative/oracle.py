@@ -30,6 +30,12 @@ class Person(NamedTuple):
     as_of: datetime
 
 
+class Given(NamedTuple):
+    """An operand whose value is known; it stands for what only `account_oracle` can read."""
+
+    value: object
+
+
 # --- streams ----------------------------------------------------------------------------------
 
 
@@ -63,6 +69,8 @@ def passes(node, event, person, around):
         return holds(node.condition, person, (event, *around))
     if type(node) is nodes.Sources:
         return event["source"] not in node.exclude
+    if type(node) is nodes.OfAccount:
+        return event["names"] is not None and event["names"] == person.space["account"]
     if type(node) is nodes.Within:
         lengths = [values.length(node.duration) * 0, values.length(node.duration)]
     else:
@@ -269,7 +277,7 @@ def needles_of(operand, read):
 
 
 def value_of(operand, person, around):
-    if type(operand) is nodes.Literal:
+    if type(operand) in (nodes.Literal, Given):
         return operand.value
     if type(operand) in (nodes.Property, nodes.Context):
         return field(operand, person, around)
@@ -302,10 +310,16 @@ def is_member(key, person):
 
 
 def trait(person, key):
+    if "trait" in person.space:  # where people and accounts read each other, see `account_oracle`
+        return person.space["trait"](person, key)
     if key in person.space["traits"]:
         return read_reduced(person.space["traits"][key], person)
     if key in person.space["audiences"]:
         return is_member(key, person)
+    return custom(person, key)
+
+
+def custom(person, key):
     first, *below = [part.replace("\0", ".") for part in key.replace("\\.", "\0").split(".")]
     value = newest(person, first)
     return inside(value, below) if below else value

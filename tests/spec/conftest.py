@@ -10,6 +10,7 @@ from populace.errors import DefinitionError
 from populace.events.jsontext import JsonReader
 from tests.definition_files import SPACE
 from tests.graphs import Graph, calls
+from tests.groups import Groups
 from tests.lakes import Lake, copy
 from tests.slicing import NOON
 
@@ -49,6 +50,12 @@ def problems(write):
 @pytest.fixture
 def graph(tmp_path):
     return lambda text, **more: Graph(tmp_path, calls(text), **more)
+
+
+@pytest.fixture
+def groups(tmp_path):
+    """A run over calls of users and their groups."""
+    return lambda text, **more: Groups(tmp_path, text, **more)
 
 
 @pytest.fixture(scope="session")
