@@ -22,10 +22,13 @@ SOURCES = ("app", "web")
 
 
 class Found(NamedTuple):
-    """Users as the sets of their identifiers, accounts as their ids; `traits` and `members` by key."""
+    """Users as the sets of their identifiers, accounts as their ids; `traits` and `members` by key.
 
-    accounts: list[str]
-    links: set[tuple]
+    Accounts and links are told with the message that made them.
+    """
+
+    accounts: dict[str, str]
+    links: dict[tuple, str]
     custom: dict[Any, dict[str, Any]]
     traits: dict[str, dict[Any, Any]]
     members: dict[str, set]
@@ -91,8 +94,10 @@ def _found(space: OpenSpace, run_id: str) -> Found:
     ids: dict[str, Any] = {}
     for profile, id_type, value in table("external_ids").select("profile_id", "id_type", "id_value").rows():
         ids[profile] = value if id_type == "group_id" else ids.get(profile, frozenset()) | {(id_type, value)}
-    accounts = table("profiles").filter(collection="accounts").sort("created_at", "profile_id")["profile_id"]
-    links = table("links").select("profile_id", "account_id").rows()
+    made = table("external_ids").filter(collection="accounts").select("profile_id", "message_id").rows()
+    accounts = {ids[profile]: message_id for profile, message_id in made}
+    linked = table("links").select("profile_id", "account_id", "message_id").rows()
+    links = {(ids[user], ids[account]): message_id for user, account, message_id in linked}
     custom: dict[Any, dict] = {}
     for profile, name, value in table("custom_traits").select("profile_id", "name", "value").rows():
         custom.setdefault(ids[profile], {})[name] = json.loads(value)
@@ -105,4 +110,4 @@ def _found(space: OpenSpace, run_id: str) -> Found:
     members: dict[str, set] = {each.key: set() for each in space.definition.audiences}
     for key, profile in table("memberships").select("audience", "profile_id").rows():
         members[key].add(ids[profile])
-    return Found([ids[each] for each in accounts], {(ids[a], ids[b]) for a, b in links}, custom, values, members)
+    return Found(accounts, links, custom, values, members)

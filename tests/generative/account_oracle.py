@@ -59,14 +59,17 @@ class World:
         return next((self.users[each] for each in identifiers(call)), None)
 
     def _accounts(self):
-        """Accounts in the order of their creation, and (user, account) of every link."""
-        accounts, newest = [], {}
+        """Accounts in the order of their creation, and the (user, account) of every link, each with its first call."""
+        accounts, first, newest = {}, {}, {}
         for each in self.calls:
             for account in self.named(each):
-                accounts += [account] if account not in accounts else []
-                newest[self.user_of(each), account] = each["timestamp"]
+                pair = self.user_of(each), account
+                accounts.setdefault(account, each["message_id"])
+                first.setdefault(pair, each["message_id"])
+                newest[pair] = each["timestamp"]
         limit = None if self.people.ttl is None else self.as_of - self.people.ttl
-        return accounts, {pair for pair, last in newest.items() if pair[0] and (limit is None or last >= limit)}
+        kept = [pair for pair, last in newest.items() if pair[0] and (limit is None or last >= limit)]
+        return accounts, {pair: first[pair] for pair in kept}
 
     def named(self, call):
         """The accounts that a call makes."""

@@ -69,20 +69,20 @@ def test_accounts_and_links_are_made_by_group_calls():
         group(" g1 ", 3), group("g2", 4), group("g1", 5, "u2"), group("null", 2), group("g3", 1, "anonymous"),
         group("g4", -1), track("u1", 1, context_group="g5"),
     )  # fmt: skip
-    assert found.accounts == ["g1", "g2", "g3"]
-    assert found.links == {(user("u1"), "g1"), (user("u1"), "g2"), (user("u2"), "g1")}
+    assert list(found.accounts) == ["g1", "g2", "g3"]
+    assert set(found.links) == {(user("u1"), "g1"), (user("u1"), "g2"), (user("u2"), "g1")}
 
 
 def test_a_context_makes_them_too_where_it_may():
     found = world(track("u1", 1, context_group="g5"), from_context=True)
-    assert (found.accounts, found.links) == (["g5"], {(user("u1"), "g5")})
+    assert (list(found.accounts), set(found.links)) == (["g5"], {(user("u1"), "g5")})
 
 
 @pytest.mark.parametrize(("days", "is_linked"), [(10, True), (10 + 1 / 86_400e6, False), (3, True)])
 def test_a_link_ends_after_its_last_call(days, is_linked):
     found = world(group("g1", 20), group("g1", days), ttl=timedelta(days=10))
-    assert found.links == ({(user("u1"), "g1")} if is_linked else set())
-    assert found.accounts == ["g1"]
+    assert set(found.links) == ({(user("u1"), "g1")} if is_linked else set())
+    assert list(found.accounts) == ["g1"]
 
 
 def test_users_that_merge_unite_their_links():
@@ -90,7 +90,7 @@ def test_users_that_merge_unite_their_links():
         group("g1", 5), group("g2", 4, None, anonymous="a1"), call("identify", 1, "u1", anonymous="a1"),
     )  # fmt: skip
     both = frozenset({("user_id", "u1"), ("anonymous_id", "a1")})
-    assert found.links == {(both, "g1"), (both, "g2")}
+    assert set(found.links) == {(both, "g1"), (both, "g2")}
 
 
 def test_custom_traits_of_accounts_are_the_newest():
