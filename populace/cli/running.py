@@ -130,7 +130,8 @@ def summarise(opening: OpenSpace, as_of: datetime | None, *, as_json: bool, deli
         if run["stale"]:
             output.errors.print(f"warning: published without all of {', '.join(run['stale'])}", soft_wrap=True)
         counts = {name: run["tables"][name] for name in ("profiles", "merges", "external_ids")}
-        counts |= {name: counts[name] - run["accounts"] for name in ("profiles", "external_ids")}  # an account has one id
+        # An account has one identifier.
+        counts |= {name: counts[name] - run["accounts"] for name in ("profiles", "external_ids")}
         output.table("Identity", [counts | ({"accounts": run["accounts"]} if run["accounts"] else {})])
         output.computed(run)
     if delivered:

@@ -69,7 +69,8 @@ def _misplaced(each: Defined, levels: Mapping[str, Level]) -> Iterator[str]:
     for key in _traits(about_users, "account", levels):
         yield f"'{key}' is a trait of accounts; write account.trait('{key}')"
     for key in _traits(about_accounts, "user", levels):
-        yield f"'{key}' is people's; write ANY or ALL before the condition that reads it"
+        remedy = "write ANY or ALL before the condition that reads it"
+        yield f"'{key}' is people's; {remedy if isinstance(each, Audience) else 'a trait of accounts cannot read it'}"
     for node in about_users:
         if isinstance(node, AccountTrait) and levels.get(node.key) == "user":
             yield f"'{node.key}' is people's; write trait('{node.key}')"
