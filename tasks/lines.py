@@ -160,14 +160,17 @@ def _context() -> ssl.SSLContext:
 
 def _proxy(address: str) -> tuple[tuple[str, int], Mapping[str, str]]:
     """Host and port of a proxy, and what it is told of who we are."""
-    parts = urlsplit(address if "://" in address else f"http://{address}")
+    try:
+        parts = urlsplit(address if "://" in address else f"http://{address}")
+        port = parts.port or HTTP_PORT
+    except ValueError:
+        raise ProxyAddressError from None
     if parts.scheme != "http" or not parts.hostname:
         raise ProxyAddressError
-    told = {}
-    if parts.username is not None:
-        user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        told = {"Proxy-Authorization": f"Basic {b64encode(user.encode()).decode()}"}
-    return (parts.hostname, parts.port or HTTP_PORT), told
+    if parts.username is None:
+        return (parts.hostname, port), {}
+    user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return (parts.hostname, port), {"Proxy-Authorization": f"Basic {b64encode(user.encode()).decode()}"}
 
 
 def _bracketed(host: str) -> str:

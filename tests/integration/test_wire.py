@@ -384,8 +384,9 @@ def test_a_proxy_is_told_who_asks(monkeypatch: pytest.MonkeyPatch):
     assert f"\r\nProxy-Authorization: {USER}\r\n".encode() in asked
 
 
-def test_a_proxy_that_cannot_be_talked_to_is_named(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("http_proxy", "socks5://127.0.0.1:1")
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "https://127.0.0.1:1", "http://127.0.0.1:port", "http://"])
+def test_a_proxy_that_cannot_be_talked_to_is_named(proxy: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("http_proxy", proxy)
     wire = Wire(2.0)
     assert ask(wire, "http://crm.invalid/in") == Verdict("refused", UNUSABLE_PROXY)
     wire.close()
