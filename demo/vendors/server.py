@@ -290,6 +290,7 @@ def serve(vendor: V) -> Iterator[V]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True  # else every answer waits 40 ms for an acknowledgement
+        wbufsize = -1  # head and body of an answer leave together
 
         def handle_one(self) -> None:
             at = time.monotonic()

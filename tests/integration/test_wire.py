@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -12,7 +13,7 @@ from demo.vendors.server import serve
 from demo.vendors.webhook import SECRET, Receiver
 from populace.destinations import webhook
 from populace.destinations.protocol import Request, Response, Verdict
-from tasks.wire import ON_THE_LINK, PRIVATE, UNSENDABLE, Wire, out_of_bounds
+from tasks.wire import ON_THE_LINK, PRIVATE, UNSENDABLE, UNUSABLE_PROXY, Wire, out_of_bounds
 from tests.sent import opened, outcomes, record, send
 
 
@@ -189,3 +190,203 @@ def test_nothing_is_logged_about_people_or_addresses(receiver: Receiver, caplog:
         send(sender, [record("Mallory", "city", '"Springfield"')])
     assert "Mallory" not in caplog.text
     assert "T0123456789" not in caplog.text
+
+
+# --- connections --------------------------------------------------------------------------------------
+
+
+class Told:
+    """A server that says its replies in turn, on as many connections as it takes, and what it was asked on each."""
+
+    def __init__(self, *replies: bytes, hangs_up: bool = False) -> None:
+        self.replies = list(replies)
+        self.hangs_up = hangs_up  # after each reply, of which the reply says nothing
+        self.asked: list[list[bytes]] = []
+        self.server = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.server.getsockname()[1]}"
+        self.thread = threading.Thread(target=self._serve)
+
+    def __enter__(self) -> "Told":
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.thread.join()
+        self.server.close()
+
+    def _serve(self) -> None:
+        while self.replies:
+            connection, _ = self.server.accept()
+            connection.settimeout(5)
+            self.asked.append([])
+            with connection:
+                while self.replies and (asked := _request(connection)):
+                    self.asked[-1].append(asked)
+                    connection.sendall(self.replies.pop(0))
+                    if self.hangs_up:
+                        break
+
+
+def _request(connection: socket.socket) -> bytes:
+    """All of a request with a body of one byte, or without; empty where nobody asks."""
+    asked = b""
+    while not asked.endswith((b"\r\n\r\nx", b"Content-Length: 0\r\n\r\n")):
+        if not (more := connection.recv(65_536)):
+            break
+        asked += more
+    return asked
+
+
+def ask(wire: Wire, url: str, method: str = "POST", body: bytes = b"x", most: int = 100) -> Response | Verdict:
+    return wire.ask(Request(method, url, {}, body, reply_bytes=most))
+
+
+WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        WHOLE,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\no\r\n1\r\nk\r\n0\r\n\r\n",
+        b"HTTP/1.1 204 No Content\r\n\r\n",
+        b"HTTP/1.1 304 Not Modified\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\n" + WHOLE,
+    ],
+)
+def test_a_connection_is_kept_where_the_reply_is_whole(reply: bytes):
+    with Told(reply, WHOLE) as server:
+        wire = Wire(2.0)
+        first, second = ask(wire, server.url), ask(wire, server.url)
+        wire.close()
+    assert isinstance(first, Response)
+    assert isinstance(second, Response)
+    assert first.body == (b"ok" if b"k" in reply.partition(b"\r\n\r\n")[2] else b"")
+    assert second.body == b"ok"
+    assert len(server.asked) == 1
+
+
+def test_the_head_of_a_reply_is_an_answer_to_head():
+    with Told(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n", WHOLE) as server:
+        wire = Wire(2.0)
+        found = [ask(wire, server.url, "HEAD", b""), ask(wire, server.url)]
+        wire.close()
+    assert [each.body for each in found if isinstance(each, Response)] == [b"", b"ok"]
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok",
+        b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 200\r\n\r\n" + b"x" * 200,
+    ],
+)
+def test_a_connection_is_not_kept_where_the_other_side_ends_it_or_the_reply_was_cut(reply: bytes):
+    with Told(reply, WHOLE) as server:
+        wire = Wire(2.0)
+        assert [type(ask(wire, server.url)) for _ in range(2)] == [Response, Response]
+        wire.close()
+    assert len(server.asked) == 2
+
+
+def test_a_kept_connection_that_was_closed_meanwhile_is_replaced_before_anything_is_sent():
+    with Told(*[WHOLE] * 3, hangs_up=True) as server:
+        wire = Wire(2.0)
+        found = []
+        for _ in range(3):
+            found.append(ask(wire, server.url))
+            time.sleep(0.05)  # for the farewell to arrive
+        wire.close()
+    assert [each.status for each in found if isinstance(each, Response)] == [200] * 3
+    assert [len(each) for each in server.asked] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("size", ["-1", "-5", "f" * 20, "nonsense"])
+def test_chunks_of_a_size_that_cannot_be_leave_doubt(size: str):
+    found = answer(f"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{size}\r\n".encode() + b"x" * 100_000)
+    assert isinstance(found, Verdict)
+    assert (found.outcome, found.in_doubt) == ("unknown", True)
+
+
+def test_a_length_beyond_all_bounds_leaves_doubt():
+    found = answer(b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 30 + b"\r\n\r\nshort")
+    assert isinstance(found, Verdict)
+    assert (found.outcome, found.in_doubt) == ("unknown", True)
+
+
+def test_headers_that_come_twice_are_one():
+    found = answer(b"HTTP/1.1 200 OK\r\nVia: a\r\nvia: b\r\nContent-Length: 2\r\n\r\nok")
+    assert isinstance(found, Response)
+    assert found.headers["via"] == "a, b"
+
+
+@pytest.mark.parametrize("path", ["/in\r\nHost: other", "/in\x00", "/in?a=\n"])
+@pytest.mark.parametrize("kept", [False, True])
+def test_control_characters_in_an_address_are_refused_and_nothing_is_sent(receiver: Receiver, path: str, kept: bool):
+    receiver.always, wire = 204, Wire(2.0)
+    if kept:
+        ask(wire, f"{receiver.url}/in", body=b"[]")
+    before = len(receiver.calls)
+    found = ask(wire, f"{receiver.url}{path}", body=b"[]")
+    assert isinstance(found, Verdict)
+    assert found.outcome == "refused"
+    assert len(receiver.calls) == before
+    assert isinstance(ask(wire, f"{receiver.url}/in", body=b"[]"), Response)
+    wire.close()
+
+
+@pytest.mark.parametrize("url", ["ftp://a.invalid/", "https://", "http://a:99999/", "http://a..b/", "a.invalid", ""])
+def test_what_is_no_address_is_refused(url: str):
+    wire = Wire(2.0)
+    found = ask(wire, url)
+    wire.close()
+    assert isinstance(found, Verdict)
+    assert found.outcome == "refused"
+
+
+def test_signs_that_no_target_can_hold_are_encoded():
+    with Told(WHOLE) as server:
+        wire = Wire(2.0)
+        ask(wire, f"{server.url}/ключ 1%2F?a=b c#part")
+        wire.close()
+    ((asked,),) = server.asked
+    assert asked.startswith(b"POST /%D0%BA%D0%BB%D1%8E%D1%87%201%2F?a=b%20c HTTP/1.1\r\n")
+    assert b"\r\nAccept-Encoding: identity\r\n" in asked
+
+
+def test_several_threads_ask_at_once(receiver: Receiver):
+    receiver.always, receiver.latency = 204, 0.005
+    wire = Wire(2.0)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: ask(wire, f"{receiver.url}/in", body=b"[]"), range(80)))
+    wire.close()
+    assert all(isinstance(each, Response) for each in found)
+    assert len(receiver.calls) == 80
+    assert 1 < receiver.most_under_way <= 8
+
+
+# --- proxies ------------------------------------------------------------------------------------------
+
+USER = "Basic YW5uOnNlY3JldEA="  # ann, secret@
+
+
+def test_a_proxy_is_told_who_asks(monkeypatch: pytest.MonkeyPatch):
+    with Told(WHOLE) as server:
+        monkeypatch.setenv("http_proxy", server.url.replace("//", "//ann:secret%40@"))
+        wire = Wire(2.0)
+        assert isinstance(ask(wire, "http://crm.invalid:8080/in"), Response)
+        wire.close()
+    ((asked,),) = server.asked
+    assert asked.startswith(b"POST http://crm.invalid:8080/in HTTP/1.1\r\nHost: crm.invalid:8080\r\n")
+    assert f"\r\nProxy-Authorization: {USER}\r\n".encode() in asked
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "https://127.0.0.1:1", "http://127.0.0.1:port", "http://"])
+def test_a_proxy_that_cannot_be_talked_to_is_named(proxy: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("http_proxy", proxy)
+    wire = Wire(2.0)
+    assert ask(wire, "http://crm.invalid/in") == Verdict("refused", UNUSABLE_PROXY)
+    wire.close()
