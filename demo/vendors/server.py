@@ -14,6 +14,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -32,7 +33,7 @@ class Call:
     body: bytes
     at: float  # seconds of a steady clock, when it came
 
-    @property
+    @cached_property
     def steps(self) -> list[str]:
         """The parts of the path, decoded."""
         return [unquote(each) for each in self.path.strip("/").split("/")]
