@@ -1,6 +1,6 @@
 """A space with a published run in a folder, so that deliveries can be tested without the stages before them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -8,12 +8,13 @@ from typing import Any
 import polars as pl
 
 from populace import sync
-from populace.definitions import Audience, Delivery, Destination, Space, Trait
+from populace.definitions import GROUP_ID, Audience, Delivery, Destination, Space, Trait
 from populace.lake import runs
 from populace.lake.delivery import Ledger
 from populace.lake.objects import open_store
 from populace.nodes import Count, Event, Exists, Last, Property
 from populace.space import OpenSpace
+from populace.space.schemas import RUN
 from tasks.delivery import Ways, deliver
 from tasks.sending import Pace
 
@@ -46,20 +47,23 @@ def publish(
     traits: Mapping[str, list] | None = None,
     members: Mapping[str, list[str]] | None = None,
     people: Mapping[str, str | tuple[str, str]] | None = None,
+    links: Iterable[tuple[str, str, int]] | None = None,
 ) -> str:
     """Publish a run.
 
     `traits` has a column for each key and one `profile_id`; `people` says which user_id, or which
-    (id_type, id_value), each profile has; by default the profile's own id is its user_id.
+    (id_type, id_value), each profile has; by default the profile's own id is its user_id. Whoever has a group_id is an
+    account. `links` are (user, account, day of March), and without them there is no such table.
     """
     table = pl.DataFrame(traits or {"profile_id": []}, schema_overrides={"profile_id": pl.String}, strict=False)
     membership = [(key, each) for key, profiles in (members or {}).items() for each in profiles]
     named = (
         people if people is not None else {each: each for each in {*table["profile_id"], *(m[1] for m in membership)}}
     )
+    pairs = {profile: ("user_id", given) if isinstance(given, str) else given for profile, given in named.items()}
     rows = [
-        (profile, "users", *((("user_id", given)) if isinstance(given, str) else given), BEGINNING, "m1")
-        for profile, given in named.items()
+        (profile, "accounts" if given[0] == GROUP_ID else "users", *given, BEGINNING, "m1")
+        for profile, given in pairs.items()
     ]
     schema = dict.fromkeys(("profile_id", "collection", "id_type", "id_value"), pl.String)
     schema |= {"added_at": pl.Datetime("us", "UTC"), "message_id": pl.String}
@@ -68,8 +72,16 @@ def publish(
     memberships = pl.DataFrame(membership, schema={"audience": pl.String, "profile_id": pl.String}, orient="row")
     runs.write(space.lake, run_id, "memberships", memberships)
     runs.write(space.lake, run_id, "external_ids", pl.DataFrame(rows, schema=schema, orient="row"))
+    if links is not None:
+        runs.write(space.lake, run_id, "links", linked(*links))
     assert runs.publish(space.lake, run_id, f"2024-03-{number:02d}T00:00:00Z")
     return run_id
+
+
+def linked(*links: tuple[str, str, int]) -> pl.DataFrame:
+    """The table of links: (user, account, day of March)."""
+    rows = [(user, account, datetime(2024, 3, day, tzinfo=UTC), "m1") for user, account, day in links]
+    return pl.DataFrame(rows, schema=RUN["links"], orient="row")
 
 
 def send(space: OpenSpace, **options: Any) -> dict[str, Any]:

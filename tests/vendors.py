@@ -18,8 +18,8 @@ from demo.vendors.mixpanel import Mixpanel
 from demo.vendors.segment import Segment
 from demo.vendors.server import Vendor
 from demo.vendors.webhook import Receiver
-from populace.definitions import Delivery, Destination
-from populace.destinations.protocol import LIST, HttpAdapter, ListAdapter
+from populace.definitions import GROUP_ID, Delivery, Destination
+from populace.destinations.protocol import GROUP, LIST, HttpAdapter, ListAdapter
 from populace.space import OpenSpace
 from tests import deliveries
 from tests.contract.conversing import ADAPTERS
@@ -58,13 +58,16 @@ def id_type(kind: str) -> str:
 
 
 def delivering(folder: Path, kind: str, vendor: Vendor, form: str, **more: Any) -> OpenSpace:
-    """A space that delivers the audience `buyers`, and the trait `plan` where there is a form for it, to a vendor."""
+    """A space that delivers the audience `buyers`, and the trait `plan` where there is a form for it, to a vendor.
+
+    In the form `group` both are about accounts.
+    """
     changes = {"brake": 1.0, "lists": given(kind, vendor, form), **more}
     node = replace(Destination("crm", kind, tuple(vendor.settings.items())), **changes)
     space = deliveries.open_space(folder, node, *(["buyers"] if form in ("list", "event") else ["plan", "buyers"]))
-    ways = (Delivery("crm", form),)
+    changed = {"deliveries": (Delivery("crm", form),), "level": "account" if form == GROUP else "user"}
     told = {
-        name: tuple(replace(each, deliveries=ways) for each in getattr(space.definition, name))
+        name: tuple(replace(each, **changed) for each in getattr(space.definition, name))
         for name in ("traits", "audiences")
     }
     return replace(space, definition=replace(space.definition, **told))
@@ -77,7 +80,8 @@ def given(kind: str, vendor: Vendor, form: str) -> tuple[tuple[str, str], ...]:
 
 
 def publish(space: OpenSpace, kind: str, number: int, plans: dict[str, Any], members: Collection[str]) -> None:
-    """A run in which these people have these plans, and are buyers; a profile is called as its person."""
+    """A run in which these people, or accounts, have these plans, and are buyers; a profile is called as it is."""
     table = {"profile_id": list(plans), "plan": list(plans.values())}
-    named = {each: (id_type(kind), each) for each in {*plans, *members}}
+    by = GROUP_ID if space.definition.audiences[0].level == "account" else id_type(kind)
+    named = {each: (by, each) for each in {*plans, *members}}
     deliveries.publish(space, number, table, {"buyers": sorted(members)}, named)

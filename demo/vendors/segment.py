@@ -9,17 +9,19 @@ from demo.vendors.server import Call, Refusal, Reply, Vendor, only
 
 KEY = "wk-0123456789"
 FIELDS = ("type", "userId", "anonymousId", "messageId", "timestamp", "context", "integrations")
+MORE = {"identify": ["traits"], "track": ["event", "properties"], "group": ["groupId", "traits"]}
 CALL_BYTES = 32 * 1024
 
 
 @dataclass
 class Segment(Vendor):
-    """A source and what it took: traits by person, events, and the calls that it dropped without a word."""
+    """A source and what it took: traits by person and group, events, and the calls that it dropped without a word."""
 
     key: str = KEY
     most_items: int = 2_500
     most_bytes: int = 500_000
     traits: dict[str, dict[str, Any]] = field(default_factory=dict)
+    groups: dict[str, dict[str, Any]] = field(default_factory=dict)
     events: list[dict[str, Any]] = field(default_factory=list)
     dropped: list[dict[str, Any]] = field(default_factory=list)
 
@@ -48,6 +50,8 @@ class Segment(Vendor):
     def keep(self, call: dict[str, Any]) -> None:
         if call["type"] == "identify":
             self.traits.setdefault(_person(call), {}).update(call["traits"])
+        elif call["type"] == "group":
+            self.groups.setdefault(call["groupId"], {}).update(call["traits"])
         else:
             self.events.append(call)
 
@@ -57,6 +61,9 @@ class Segment(Vendor):
 
     def properties(self, key: str) -> dict[str, Any]:
         return {person: held[key] for person, held in self.traits.items() if held.get(key) is not None}
+
+    def of_accounts(self, key: str) -> dict[str, Any]:
+        return {group: held[key] for group, held in self.groups.items() if held.get(key) is not None}
 
     def happened(self, key: str) -> Counter[tuple[str, bool]]:
         told = [each for each in self.events if each["properties"].get("audience_key") == key]
@@ -70,10 +77,12 @@ class Segment(Vendor):
 def is_sound(call: dict[str, Any]) -> bool:
     """What the pipeline behind the API takes."""
     try:
-        only(call, *FIELDS, *{"identify": ["traits"], "track": ["event", "properties"]}[call["type"]])
+        only(call, *FIELDS, *MORE[call["type"]])
     except (Refusal, KeyError):
         return False
-    return bool(_person(call)) and 0 < len(call["messageId"]) < 100 and len(call.get("traits", ())) <= 300
+    # Who makes a call has to be said of a group call, too.
+    is_named = bool(_person(call)) and (call["type"] != "group" or bool(call.get("groupId")))
+    return is_named and 0 < len(call["messageId"]) < 100 and len(call.get("traits", ())) <= 300
 
 
 def _person(call: dict[str, Any]) -> Any:

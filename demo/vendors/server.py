@@ -157,6 +157,10 @@ class Vendor(ABC):
         """Each person's value of a property, for those who have it."""
         return {}
 
+    def of_accounts(self, key: str) -> dict[str, Any]:
+        """Each account's value of a property, by the account's group id, for those who have it."""
+        return {}
+
     def members(self, key: str) -> set[str]:
         """Who is on the list of an audience."""
         return set()

@@ -17,6 +17,7 @@ from demo.vendors.server import Call, Refusal, Reply, Vendor, serve
 
 SECRET = "correct-horse"
 IDENTIFY = {"type", "userId", "anonymousId", "messageId", "timestamp", "traits", "context", "integrations"}
+GROUP = {"type", "groupId", "anonymousId", "messageId", "timestamp", "traits", "context", "integrations"}
 TRACK = {"type", "userId", "anonymousId", "messageId", "timestamp", "event", "properties", "context", "integrations"}
 
 
@@ -26,6 +27,7 @@ class Receiver(Vendor):
 
     secret: str = SECRET
     held: dict[str, dict[str, Any]] = field(default_factory=dict)
+    groups: dict[str, dict[str, Any]] = field(default_factory=dict)
     events: list[dict[str, Any]] = field(default_factory=list)
     partial: bool = False
     named: int = 422  # with what status a 207 names them
@@ -45,7 +47,7 @@ class Receiver(Vendor):
         return super().handle(call)
 
     def people(self, call: Call) -> Iterable[str]:
-        return {each["userId"] for each in call.json()}
+        return {_about(each) for each in call.json()}
 
     def answer(self, call: Call) -> Reply:
         calls = call.json()
@@ -61,13 +63,15 @@ class Receiver(Vendor):
 
     def is_wrong(self, call: dict[str, Any]) -> bool:
         personas = call["context"]["personas"]
-        fields = {"identify": IDENTIFY, "track": TRACK}[call["type"]]
+        fields = {"identify": IDENTIFY, "track": TRACK, "group": GROUP}[call["type"]]
         is_known = set(call) <= fields and personas["computation_class"] in {"trait", "audience"}
-        return not is_known or call["userId"] in self.unwanted
+        return not is_known or _about(call) in self.unwanted
 
     def keep(self, call: dict[str, Any]) -> None:
         if call["type"] == "track":
             self.events.append(call)
+        elif call["type"] == "group":
+            self.groups.setdefault(call["groupId"], {}).update(call["traits"])
         else:
             self.held.setdefault(call["userId"], {}).update(call["traits"])
 
@@ -78,6 +82,9 @@ class Receiver(Vendor):
     def properties(self, key: str) -> dict[str, Any]:
         return {person: held[key] for person, held in self.held.items() if held.get(key) is not None}
 
+    def of_accounts(self, key: str) -> dict[str, Any]:
+        return {group: held[key] for group, held in self.groups.items() if held.get(key) is not None}
+
     def happened(self, key: str) -> Counter[tuple[str, bool]]:
         told = [each for each in self.events if each["properties"].get("audience_key") == key]
         return Counter((each["userId"], each["properties"][key]) for each in told)
@@ -85,6 +92,11 @@ class Receiver(Vendor):
     def values(self, key: str) -> dict[str, Any]:
         """Each person's value of a key, where there is one: not null, and not the false of a former member."""
         return {user: held[key] for user, held in self.held.items() if held.get(key) not in {None, False}}
+
+
+def _about(call: dict[str, Any]) -> str:
+    """The person, or the account, of a call."""
+    return str(call["groupId"] if call["type"] == "group" else call["userId"])
 
 
 def receiving() -> AbstractContextManager[Receiver]:

@@ -1,4 +1,4 @@
-"""Segment-shaped calls: identify for properties, track for events (destinations.md 0.2, D-30 to D-33).
+"""Segment-shaped calls: identify, track for events, group for accounts (destinations.md 0.2, D-14, D-30 to D-33).
 
 Whoever reads them finds a computation by `context.personas`, which names exactly one: so a membership is a call by
 itself. Traits are read by their names, and may be told together where the reader needs no more than that; such a call
@@ -9,32 +9,51 @@ from collections.abc import Sequence
 from typing import Any
 
 from populace.destinations.bodies import message_id, value
-from populace.destinations.protocol import EVENT, PROPERTY, Origin, Record
+from populace.destinations.protocol import EVENT, GROUP, PROPERTY, Origin, Record
 
-FORMS = (PROPERTY, EVENT)
+FORMS = (PROPERTY, EVENT, GROUP)
 CALL_BYTES = 32 * 1024  # D-38
 TRAITS = 300  # in one identify call
 TRAIT_EVENT = "Trait Computed"
 ENTERED, EXITED = "Audience Entered", "Audience Exited"
 
 
-def call(record: Record, origin: Origin) -> dict[str, Any]:
-    """The call that tells one value of one person; null takes a trait away, false ends a membership."""
-    return identify([record], origin) if record["form"] == PROPERTY else track(record, origin)
+def call(records: Sequence[Record], origin: Origin) -> dict[str, Any]:
+    """The call that tells these values of one person or account; an event is told alone.
+
+    Null takes a trait away, false ends a membership.
+    """
+    form = records[0]["form"]
+    if form == EVENT:
+        return track(records[0], origin)
+    return group(records, origin) if form == GROUP else identify(records, origin)
 
 
 def identify(records: Sequence[Record], origin: Origin) -> dict[str, Any]:
     """One call for the values of one person, who goes by one identifier."""
-    body: dict[str, Any] = {
-        "type": "identify",
+    body = _valued("identify", records, origin)
+    # Where a trait has this name itself, the address goes where track calls have it.
+    place = body["traits"] if "email" not in body["traits"] else body["context"].setdefault("traits", {})
+    return _addressed(body, records[0], place)
+
+
+def group(records: Sequence[Record], origin: Origin) -> dict[str, Any]:
+    """One call for the values of one account (D-14).
+
+    Segment's API wants to know who makes a call, and here it is nobody: the account's own profile stands for them.
+    """
+    body = _valued("group", records, origin)
+    return {**body, "groupId": records[0]["id_value"], "anonymousId": records[0]["profile_id"]}
+
+
+def _valued(kind: str, records: Sequence[Record], origin: Origin) -> dict[str, Any]:
+    return {
+        "type": kind,
         "messageId": message_id(records),
         "timestamp": origin.as_of,
         "traits": {each["key"]: value(each) for each in records},
         "context": {"personas": personas(records, origin)},
     }
-    # Where a trait has this name itself, the address goes where track calls have it.
-    place = body["traits"] if "email" not in body["traits"] else body["context"].setdefault("traits", {})
-    return _addressed(body, records[0], place)
 
 
 def track(record: Record, origin: Origin) -> dict[str, Any]:

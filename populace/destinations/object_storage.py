@@ -5,6 +5,7 @@ Below `<url>/<space>/`:
 * `manifest.json`, replaced last and in one step: what it names is valid, and nothing else is.
 * `audiences/<key>/…` and `traits/<key>/…`: the current state of a computation, one row for each identifier, sorted by
   (id_type, id_value): members without those who left, values without nulls.
+* `accounts/audiences/<key>/…` and `accounts/traits/<key>/…`: likewise in the form `group`, one row for each account.
 * `changes/<sync>/part-00000.parquet`: what the sync changed, one row for each record.
 
 A sync is named by its run and its generation, so that repeating it replaces what it wrote before. The name of a state
@@ -18,10 +19,11 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from populace.destinations.protocol import About, Origin, Setting, Settings
+from populace.destinations.protocol import GROUP, PROPERTY, About, Origin, Setting, Settings
 
 ABOUT = About(
     title="Object storage",
+    forms=(PROPERTY, GROUP),
     settings=(
         Setting("url", "`s3://bucket/folder`, `file:///folder` or `file:folder`", is_required=True),
         Setting("format", "`parquet` or `csv`"),
@@ -43,7 +45,7 @@ FORMATS = ("parquet", "csv")
 FILE_ROWS = {"parquet": 1_000_000, "csv": 100_000}  # as many rows as Segment puts into a CSV file
 KEPT_CHANGES = 100  # syncs whose changes stay: three months of nights
 
-OURS = re.compile(r"(audiences|traits)/[^/]+/[^/]+-\d{5}-[0-9a-f]{12}\.\w+|changes/[^/]+/part-\d{5}\.\w+")
+OURS = re.compile(r"(accounts/)?(audiences|traits)/[^/]+/[^/]+-\d{5}-[0-9a-f]{12}\.\w+|changes/[^/]+/part-\d{5}\.\w+")
 
 
 def account(settings: Settings) -> str:
@@ -256,8 +258,8 @@ def written_otherwise(before: Manifest | None, form: str) -> list[Computation]:
 
 
 def state_path(computation: Computation, sync: str, part: int, sha256: str, form: str) -> str:
-    kind, key, _ = computation
-    return f"{kind}s/{quote(key, safe='')}/{sync}-{part:05}-{sha256[:12]}.{form}"
+    kind, key, about = computation
+    return f"{'accounts/' * (about == GROUP)}{kind}s/{quote(key, safe='')}/{sync}-{part:05}-{sha256[:12]}.{form}"
 
 
 def changes_path(sync: str, part: int, form: str) -> str:

@@ -213,7 +213,8 @@ Found = list[tuple[str, str, Any]]
 Reading = Generator[Request, Response, "Found | Verdict"]
 
 PROPERTY, LIST, EVENT = "property", "list", "event"  # the forms; LIST is of those who are kept in lists over there
-GROUP = "group"  # the form that tells of an account itself, not of its users (D-14)
+# The form that tells of an account itself, not of its users: its records have the id_type `group_id` (D-14).
+GROUP = "group"
 
 
 @dataclass(frozen=True, slots=True)

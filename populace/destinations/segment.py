@@ -1,7 +1,7 @@
 """Segment's HTTP API, and what speaks it: RudderStack's data planes, for one (destinations.md 13).
 
-A request is a batch of identify and track calls (`populace.destinations.calls`). Traits of one person are told in one
-call, of at most 300 of them and 32 KB; memberships, and events, each in one of their own.
+A request is a batch of identify, track and group calls (`populace.destinations.calls`). Traits of one person, or of one
+account, are told in one call, of at most 300 of them and 32 KB; memberships, and events, each in one of their own.
 
 The calls go to a *source*. What is connected to it decides who gets them, so nothing is said of integrations unless
 `integrations` names some: `{"All": false}`, as the output of a Segment space has it, would keep them from everybody.
@@ -19,7 +19,7 @@ from populace.destinations import calls
 from populace.destinations.bodies import TYPE, basic, encoded
 from populace.destinations.protocol import (
     ALLOW_PRIVATE,
-    PROPERTY,
+    EVENT,
     About,
     Answer,
     Exchange,
@@ -89,13 +89,12 @@ def limits(settings: Settings) -> Limits:
 def updates(records: Sequence[Record], origin: Origin, settings: Settings) -> Iterator[Update]:
     chosen = _integrations(settings)
     for positions in together(records, calls.CALL_BYTES - AROUND, calls.TRAITS, _is_shared):
-        group = [records[each] for each in positions]
-        body = calls.identify(group, origin) if len(group) > 1 else calls.call(group[0], origin)
+        body = calls.call([records[each] for each in positions], origin)
         yield Update(tuple(positions), encoded({**body, **chosen}))
 
 
 def _is_shared(record: Record) -> bool:
-    return bool(record["kind"] == "trait" and record["form"] == PROPERTY)
+    return bool(record["kind"] == "trait" and record["form"] != EVENT)
 
 
 def _integrations(settings: Settings) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Slack: how large audiences are and how they changed, as messages in a channel.
 
 Nobody is named there: a record is about an audience or a trait as a whole, and its value is a JSON
-object of counts, `{"as_of", "members", "entered", "left"}` or `{"as_of", "profiles"}`. All that one
+object of counts, `{"as_of", "members", "entered", "left"}` or `{"as_of", "profiles"}`; where it is about
+accounts, `accounts` stands for `members` and `profiles`. All that one
 sync has to say stands in one message; a long one is split between lines. What is delivered no
 longer says nothing: its update has an empty body, and no request.
 
@@ -54,6 +55,7 @@ LONGEST_NAME = 150
 BYTES = 32 * 1024
 A_SECOND = 1.0  # messages to one channel
 
+SIZES = {"members": "member", "profiles": "profile", "accounts": "account"}
 ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 WORD = re.compile(rb"[a-z_]{1,60}")
 
@@ -118,10 +120,11 @@ def line(record: Record, counts: Mapping[str, Any], names: Mapping[str, str]) ->
     """An audience or trait and its size, such as `*Buyers* (`buyers`): 1,234 members, +120 −40`."""
     name = escaped(" ".join(names.get(record["key"], "").split())[:LONGEST_NAME])
     called = f"*{name}* (`{record['key']}`)" if name else f"`{record['key']}`"
+    size = next(_counted(counts[key], noun) for key, noun in SIZES.items() if key in counts)
     if record["kind"] == "trait":
-        return f"{called}: {_counted(counts['profiles'], 'profile')}"
+        return f"{called}: {size}"
     changes = [f"{sign}{counts[key]:,}" for sign, key in (("+", "entered"), ("−", "left")) if counts[key]]
-    return f"{called}: {_counted(counts['members'], 'member')}, {' '.join(changes) or 'no change'}"
+    return f"{called}: {size}, {' '.join(changes) or 'no change'}"
 
 
 def text(lines: Sequence[str], as_of: str, space: str) -> str:

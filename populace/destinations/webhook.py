@@ -1,9 +1,9 @@
 """Webhook: signed POSTs of Segment-shaped calls to an address of yours.
 
 A request is a JSON array of bodies (destinations.md 0.2 and 11), one body for each record: a trait or a membership of
-one person, or an event about it. Several traits of a person are not merged into one body, because `context.personas`
-names exactly one computation and receivers find what changed by it. They follow each other in the same request
-wherever they fit.
+one person or account, or an event about somebody. Several traits of a person are not merged into one body, because
+`context.personas` names exactly one computation and receivers find what changed by it. They follow each other in the
+same request wherever they fit.
 
 Signatures cover the exact bytes of the body:
 
@@ -92,7 +92,7 @@ def updates(records: Sequence[Record], origin: Origin, settings: Settings) -> It
     # One output feeds one receiver (D-32): who passes the calls on to others passes them to nobody else.
     addressee = {"integrations": {"All": False, origin.destination: True}}
     for position, record in enumerate(records):
-        yield Update((position,), encoded({**calls.call(record, origin), **addressee}))
+        yield Update((position,), encoded({**calls.call([record], origin), **addressee}))
 
 
 def exchange(updates: Sequence[Update], settings: Settings, at: int) -> Exchange:

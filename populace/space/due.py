@@ -3,13 +3,14 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property, partial
 
 import polars as pl
 
 from populace import sync
-from populace.definitions import Destination, Trait
+from populace.definitions import Audience, Destination, SqlTrait, Trait
 from populace.destinations import ADAPTERS
-from populace.destinations.protocol import LIST, Origin
+from populace.destinations.protocol import GROUP, LIST, Origin
 from populace.errors import UsageError
 from populace.lake import runs
 from populace.lake.delivery import Ledger
@@ -17,6 +18,8 @@ from populace.nodes import Count, Sum
 from populace.space import families
 from populace.space.opening import OpenSpace
 from populace.sync import spellings
+
+Delivered = Trait | SqlTrait | Audience
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,17 +183,17 @@ def plan(space: OpenSpace, node: Destination, books: Books, origin: Origin) -> W
     """What is to be sent; reads the lake and writes nothing."""
     definition = families.of_run(space, origin.run_id).definition
     about = ADAPTERS[node.kind].ABOUT
-    asked = sync.asked(node, [*definition.traits, *definition.audiences], about.forms[0])
+    asked = sync.asked(node, definition.delivered, about.forms[0])
     parts, removals, desired, without = [], [], 0, 0
     wanted = _Wanted(space, node, origin)
     for computation in sorted({*asked, *books.computations()}):
-        held = books.held(computation)
+        held, of = books.held(computation), asked.get(computation)
         found = sync.changes(
             computation,
-            wanted.of(computation, held) if computation in asked else sync.NOTHING,
+            wanted.of(computation, of, held) if of else sync.NOTHING,
             held,
             compared=about.compared,
-            zeros=wanted.people if _counts(asked.get(computation)) else None,
+            zeros=wanted.told(computation, of) if of and _counts(of) else None,
             since=books.at - node.reassert_every if node.reassert_every else None,
         )
         parts.append(found.records)
@@ -210,40 +213,54 @@ def plan(space: OpenSpace, node: Destination, books: Books, origin: Origin) -> W
 
 
 class _Wanted:
-    """What the current run says that a destination should hold; its people are looked up once, when they are needed."""
+    """What the current run says that a destination should hold.
+
+    Its people, and its accounts, are looked up once, when they are needed.
+    """
 
     def __init__(self, space: OpenSpace, node: Destination, origin: Origin) -> None:
         about = ADAPTERS[node.kind].ABOUT
         self.grain = about.grain
         self.by = sync.known(node, about.identifies or ("user_id", "email"))
         self.normal = about.normal
-        self.tables = {
-            name: runs.table(space.lake, origin.run_id, name)
-            for name in ("traits", "memberships", "external_ids", "changes")
-            if name != "changes" or about.grain == "audience"
-        }
+        self.table = partial(runs.table, space.lake, origin.run_id)
         self.origin = origin
-        self._desired: sync.Desired | None = None
 
-    @property
-    def people(self) -> pl.DataFrame:
-        return self._persons().told
-
-    def of(self, computation: sync.Computation, held: pl.DataFrame) -> sync.Wanted:
+    def of(self, computation: sync.Computation, of: Delivered, held: pl.DataFrame) -> sync.Wanted:
         if self.grain == "audience":
-            told = {name: self.tables[name] for name in ("traits", "memberships", "changes")}
-            return sync.Totals(self.origin.destination, self.origin.as_of, **told).of(computation, held)
-        return self._persons().of(computation)
+            tables = (self.table(name) for name in ("traits", "memberships", "changes"))
+            return sync.Totals(self.origin.destination, self.origin.as_of, *tables).of(computation, held, of.level)
+        return self._desired(computation, of).of(computation)
 
+    def told(self, computation: sync.Computation, of: Delivered) -> pl.DataFrame:
+        """Who can be told of a definition, each identifier once."""
+        return self._desired(computation, of).told
+
+    def _desired(self, computation: sync.Computation, of: Delivered) -> sync.Desired:
+        if of.level == "user":
+            return self._persons
+        return self._accounts if computation.form == GROUP else self._users_of_accounts
+
+    @cached_property
     def _persons(self) -> sync.Desired:
-        if self._desired is None:
-            people = sync.identified(self.tables["external_ids"], self.by, self.normal)
-            is_shared = bool(self.normal) and spellings.is_shared(people)
-            self._desired = sync.Desired(people, self.tables["traits"], self.tables["memberships"], is_shared)
-        return self._desired
+        people = sync.identified(self.table("external_ids"), self.by, self.normal)
+        is_shared = bool(self.normal) and spellings.is_shared(people)
+        return sync.Desired(people, self.table("traits"), self.table("memberships"), is_shared)
+
+    @cached_property
+    def _users_of_accounts(self) -> sync.Desired:
+        """Who has no account any more is told of none: a count of 0 is that of an account."""
+        links = self.table("links")
+        people = sync.linked_among(self._persons.people, links)
+        return replace(self._persons, people=people, links=links)
+
+    @cached_property
+    def _accounts(self) -> sync.Desired:
+        named = sync.named(self.table("external_ids"))
+        return sync.Desired(named, self.table("traits"), self.table("memberships"))
 
 
-def _counts(definition: object) -> bool:
+def _counts(definition: Delivered) -> bool:
     """Whether a definition counts or adds up, so that nothing is 0."""
     return isinstance(definition, Trait) and isinstance(definition.query, Count | Sum)
 

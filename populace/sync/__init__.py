@@ -15,9 +15,9 @@ Everything is done computation by computation, (kind, key, form), so that memory
 `value` is canonical JSON text, so that 10 and 10.0 are equal; 'true' for a member, 'false' for
 an exit, null for a trait that is to be removed.
 
-`states` has the frames and outcomes, `people`, `spellings`, `desired`, `totals` and `difference` say what to send,
-`brake` whether that is too much to be meant, `settling` what became of it, `drift` how a destination differs from the
-ledger.
+`states` has the frames and outcomes, `people`, `linked`, `spellings`, `desired`, `totals` and `difference` say what to
+send, `brake` whether that is too much to be meant, `settling` what became of it, `drift` how a destination differs from
+the ledger.
 """
 
 from populace.sync.brake import Removal, removal
@@ -25,7 +25,7 @@ from populace.sync.desired import NOTHING, Desired, Wanted, asked, canonical
 from populace.sync.difference import Changes, changes, recorded, without_parked
 from populace.sync.drift import NO_DRIFT, Drift, drift, mended
 from populace.sync.funnel import funnel
-from populace.sync.people import identified, known
+from populace.sync.people import identified, known, linked_among, named
 from populace.sync.settling import acknowledge, counted, forget, park, queue, seen, summary, under_way
 from populace.sync.states import (
     ADVANCING,
@@ -88,7 +88,9 @@ __all__ = [
     "funnel",
     "identified",
     "known",
+    "linked_among",
     "mended",
+    "named",
     "park",
     "queue",
     "recorded",

@@ -1,16 +1,18 @@
 """What a destination should hold: the values and members of a run, by the identifiers it knows people by."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
-from populace.definitions import Audience, Destination, Trait
+from populace.definitions import Audience, Destination, SqlTrait, Trait
+from populace.sync import linked
 from populace.sync.alignment import NUMBER
 from populace.sync.spellings import once
 from populace.sync.states import WANTED, Computation
 
-Asked = dict[Computation, Trait | Audience]
+Delivered = Trait | SqlTrait | Audience
+Asked = dict[Computation, Delivered]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class Wanted:
 NOTHING = Wanted(WANTED.to_frame())
 
 
-def asked(destination: Destination, definitions: Iterable[Trait | Audience], first_form: str) -> Asked:
+def asked(destination: Destination, definitions: Iterable[Delivered], first_form: str) -> Asked:
     """The computations that go to a destination, each with its definition.
 
     Parameters
@@ -51,23 +53,36 @@ class Desired:
     Parameters
     ----------
     people
-        `identified`: the identifiers of each profile.
+        Who is told: the identifiers of each profile, those of users (`identified`) or of accounts (`named`).
     traits, memberships
         Tables of the run (design 4). A definition that the run does not know yet has no rows.
     is_shared
         Some people go by one identifier there (`spellings`): it has the value, of those who have one, of the profile
         whose id sorts first, and is a member if one of them is.
+    links
+        Where users are told of their accounts, (profile_id, account_id, linked_at) of the run: a user has the value of
+        the account that he was linked to last, of those that have one, and is a member if one of them is.
     """
 
     people: pl.DataFrame
     traits: pl.LazyFrame
     memberships: pl.LazyFrame
     is_shared: bool = False
+    links: pl.LazyFrame | None = None
     _placed: pl.DataFrame | None = field(default=None, init=False)
 
     def of(self, computation: Computation) -> Wanted:
         """A value that is null or not a finite number has no row."""
-        return self._trait(computation.key) if computation.kind == "trait" else self._audience(computation.key)
+        kind, key, _ = computation
+        found = self if self.links is None else self._through(self.links, key)
+        return found._trait(key) if kind == "trait" else found._audience(key)
+
+    def _through(self, links: pl.LazyFrame, key: str) -> "Desired":
+        """The same with the values and members that users have through their accounts."""
+        traits = self.traits
+        if key in traits.collect_schema():
+            traits = linked.values(traits, links, key)
+        return replace(self, traits=traits, memberships=linked.members(self.memberships, links, key), links=None)
 
     def _trait(self, key: str) -> Wanted:
         schema = self.traits.collect_schema()

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from populace.definitions import Destination, Known
+from populace.definitions import GROUP_ID, Destination, Known
 from populace.sync.alignment import in_order
 from populace.sync.spellings import AS_WRITTEN, Normal, spelled
 
@@ -51,6 +51,19 @@ def identified(external_ids: pl.LazyFrame, by: Known, normal: Normal = AS_WRITTE
         pl.lit(True) if is_single and "all" not in dict(by.types).values() else pl.col("profile_id").is_first_distinct()
     )
     return in_order(together.with_columns(is_first=first))
+
+
+def named(external_ids: pl.LazyFrame) -> pl.DataFrame:
+    """The accounts themselves, each by its group id: the columns of `identified`."""
+    is_name = (pl.col("collection") == "accounts") & (pl.col("id_type") == GROUP_ID)
+    found = external_ids.filter(is_name).select(pl.col("profile_id").cast(pl.String), "id_type", "id_value").collect()
+    return in_order(found.with_columns(is_first=pl.col("profile_id").is_first_distinct()))
+
+
+def linked_among(people: pl.DataFrame, links: pl.LazyFrame) -> pl.DataFrame:
+    """Those of the people who have an account, in their order."""
+    users = links.select("profile_id").unique().collect()
+    return people.join(users, on="profile_id", how="semi", maintain_order="left")
 
 
 def _spelled(rows: pl.LazyFrame, normal: Normal, strategy: str) -> pl.LazyFrame:

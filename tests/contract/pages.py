@@ -9,8 +9,9 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 
+from populace.definitions import GROUP_ID
 from populace.destinations import ADAPTERS, HTTP
-from populace.destinations.protocol import About, Setting
+from populace.destinations.protocol import GROUP, About, Setting
 from tests.contract import telling
 from tests.contract.conversing import FIXTURES, settings
 
@@ -72,7 +73,9 @@ def _needed(setting: Setting) -> str:
 
 def _limits(kind: str) -> str:
     about = ADAPTERS[kind].ABOUT
-    rows = [("Forms", names(about.forms)), ("People go by", _people(about)), *(_pace(kind) if kind in HTTP else [])]
+    accounts = [("Accounts go by", f"`{GROUP_ID}`, in the form `{GROUP}`")] if GROUP in about.forms else []
+    people = ("People go by", _people(about))
+    rows = [("Forms", names(about.forms)), people, *accounts, *(_pace(kind) if kind in HTTP else [])]
     return telling.table(("", ""), [*rows, ("Can be read back", reads(kind) or "nothing")])
 
 

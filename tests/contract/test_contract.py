@@ -10,6 +10,7 @@ import pytest
 from populace import destinations
 from populace.destinations.protocol import (
     FINDING,
+    GROUP,
     ListAdapter,
     Outcome,
     ParticularAdapter,
@@ -40,14 +41,14 @@ about_people = pytest.mark.parametrize("kind", PERSONAL)
 
 
 def records(kind: str) -> list[dict[str, Any]]:
-    """People with every kind of value under every kind of name, what concerns one person together."""
+    """People, or accounts, with every kind of value under every kind of name, what concerns one of them together."""
     found = []
     about = ADAPTERS[kind].ABOUT
     if about.grain == "audience":
         return totals(about.forms[0])
     id_types = about.identifies or ("user_id", "email", "app_id")
     for name, form in itertools.product(NAMES, about.forms):
-        for id_type in id_types:
+        for id_type in ("group_id",) if form == GROUP else id_types:
             told = {"form": form, "id_type": id_type}
             found += [record(name, "buyers", value, **told) for value in ("true", "false")]
             if form != "list":  # lists have members, and no values

@@ -81,7 +81,7 @@ def test_the_yaml_of_a_page_loads(kind: str, tmp_path: Path):
     assert kind in {each["kind"] for each in entries.values()}
     listed = [key for each in entries.values() for key in each.get("lists", ())]
     keys = [*listed, *(f"example_{at}" for at in range(len(listed), len(outputs)))]
-    audiences = {key: {"query": SOME, "destinations": each} for key, each in zip(keys, outputs, strict=True)}
+    audiences = {key: about(each) for key, each in zip(keys, outputs, strict=True)}
     files = {"space": SPACE, "destinations": yaml.safe_dump(entries), "audiences": yaml.safe_dump(audiences)}
     files["identity"] = yaml.safe_dump({"identifiers": {each: {} for each in IDENTIFIERS}})
     (tmp_path / "dev").mkdir()
@@ -90,6 +90,13 @@ def test_the_yaml_of_a_page_loads(kind: str, tmp_path: Path):
     found = loading.load("dev", tmp_path, {})
     assert {each.name for each in found.destinations} == set(entries)
     assert len(found.audiences) == len(outputs)
+
+
+def about(outputs: list[Any]) -> dict[str, Any]:
+    """An audience that is delivered so: of accounts where the form tells of these."""
+    if "group" in _forms(outputs, ""):
+        return {"level": "account", "query": f"ANY {SOME}", "destinations": outputs}
+    return {"query": SOME, "destinations": outputs}
 
 
 @pytest.mark.parametrize("kind", sorted(HTTP))

@@ -15,7 +15,7 @@ import pytest
 
 from demo.vendors.server import Vendor, serve
 from populace import destinations, sync
-from populace.destinations.protocol import EVENT, LIST
+from populace.destinations.protocol import EVENT, GROUP, LIST
 from populace.space import OpenSpace
 from tasks import http
 from tasks.delivery import failure
@@ -100,9 +100,10 @@ class World:
         if self.form == LIST:
             return self.vendor.members("buyers") ^ {self.known(each) for each in self.members}
         plans = {self.known(each): value for each, value in self.plans.items() if value is not None}
-        return {each for each, _ in _items(self.vendor.properties("plan")) ^ _items(plans)} | {
+        there = self.vendor.of_accounts if self.form == GROUP else self.vendor.properties
+        return {each for each, _ in _items(there("plan")) ^ _items(plans)} | {
             each
-            for each, value in self.vendor.properties("buyers").items()
+            for each, value in there("buyers").items()
             if (value not in NOTHING) != (each in {self.known(member) for member in self.members})
         }
 

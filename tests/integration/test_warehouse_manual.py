@@ -72,7 +72,7 @@ def test_tables_have_the_columns_that_are_listed():
             found[name] = own
     calls = found["identifies"] - {"trait", "audience"}
     found |= {"identifies": calls, "audience_past_members": found["audience_past_members"] | found["audience_members"]}
-    for name in ("audience_entered", "audience_exited", "trait_computed"):
+    for name in ("audience_entered", "audience_exited", "trait_computed", "groups"):
         found[name] = found[name] - {"identifies"} | calls
     assert found.pop("populace_mirrored") == set()
     expected = {**tables.TABLES, **{each.table.name: each.table for each in profiles.MIRRORS}}

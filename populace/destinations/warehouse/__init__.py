@@ -6,25 +6,27 @@ schema `populace_<space>`, in SQLite, which has none, they begin with that name.
 
 * The form `property` keeps `users` and `audience_members` equal to the run; who left is in `audience_past_members`.
   With the setting `history` each record is a row of `identifies`, too.
+* The form `group` keeps `accounts` equal to the run, and with `history` each record is a row of `groups`.
 * The form `event` appends to `audience_entered`, `audience_exited` and `trait_computed`.
 * With the setting `profiles` the people of a run themselves are mirrored (`profiles`).
 
-An unset trait is null, an exited audience false; rows of `users` and columns are never dropped. When a value does not
-fit its column any more, the column becomes `text` and keeps what it has: a trait that changes its type changes the
-column, it does not fail the sync. Where PostgreSQL will not change it, because a view depends on it, the records that
-do not fit are invalid. Columns of traits in SQLite take every value as it is; true and false are 1 and 0 there.
+An unset trait is null, an exited audience false; rows of `users` and `accounts`, and columns, are never dropped. When a
+value does not fit its column any more, the column becomes `text` and keeps what it has: a trait that changes its type
+changes the column, it does not fail the sync. Where PostgreSQL will not change it, because a view depends on it, the
+records that do not fit are invalid. Columns of traits in SQLite take every value as it is; true and false are 1 and 0
+there.
 
 What is appended is called after its message, what is kept equal is replaced: twice equals once.
 """
 
 from urllib.parse import urlsplit
 
-from populace.destinations.protocol import About, Setting, Settings
+from populace.destinations.protocol import EVENT, GROUP, PROPERTY, About, Setting, Settings
 from populace.destinations.warehouse.tables import LONGEST_NAME, POSTGRESQL, SCHEMES, dialect
 
 ABOUT = About(
     title="Warehouse",
-    forms=("property", "event"),
+    forms=(PROPERTY, EVENT, GROUP),
     settings=(
         # A secret, for it holds the password.
         Setting(
@@ -36,7 +38,7 @@ ABOUT = About(
         Setting(
             "schema", "where the tables lie, `populace_<space>` by default; in SQLite the names of tables begin with it"
         ),
-        Setting("history", "`true`: every call is a row of `identifies`, too"),
+        Setting("history", "`true`: every call is a row of `identifies` or `groups`, too"),
         Setting("profiles", "`true`: `user_traits`, `user_identifiers` and `profile_merges` are kept as well"),
     ),
     identifies=(),

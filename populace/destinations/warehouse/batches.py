@@ -1,7 +1,7 @@
 """What a batch of records does to the tables, as SQL.
 
-A batch lies in two temporary tables, one with its records and one with a row for each person, and is spread from there:
-whether it has ten records or ten thousand, the database sees the same few statements.
+A batch lies in temporary tables, one with its records and one with a row for each person, or account, and is spread
+from there: whether it has ten records or ten thousand, the database sees the same few statements.
 """
 
 from collections.abc import Iterator, Mapping
@@ -9,11 +9,14 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from populace.destinations.protocol import GROUP, PROPERTY
 from populace.destinations.warehouse.columns import Computation, adapted, added, converted, of_keys
 from populace.destinations.warehouse.tables import (
+    ACCOUNTS,
     COMPUTED,
     ENTERED,
     EXITED,
+    GROUPS,
     IDENTIFIES,
     MEMBERS,
     MEMBERSHIPS,
@@ -29,7 +32,9 @@ from populace.destinations.warehouse.tables import (
 )
 
 RECORDS = "populace_batch"
-PEOPLE = "populace_people"
+SPREAD = {PROPERTY: "populace_people", GROUP: "populace_accounts"}  # a row for each person, or account
+KEPT = {PROPERTY: USERS, GROUP: ACCOUNTS}
+HISTORY = {PROPERTY: IDENTIFIES, GROUP: GROUPS}
 STAGED = ("action", "message_id", "kind", "key", "form", "profile_id", "id_type", "id_value", "value")
 
 EVENTS = {ENTERED.name: "Audience Entered", EXITED.name: "Audience Exited", COMPUTED.name: "Trait Computed"}
@@ -79,17 +84,17 @@ def lock_statement(where: Where) -> str | None:
 
 def staged(batch: Batch, records: pl.DataFrame) -> dict[str, pl.DataFrame]:
     """The temporary tables of a batch; `statements` ends with dropping them."""
-    found = {RECORDS: records.select(STAGED)}
-    return {**found, PEOPLE: people(records)} if batch.of("property") else found
+    spread = {name: people(records, form) for form, name in SPREAD.items() if batch.of(form)}
+    return {RECORDS: records.select(STAGED), **spread}
 
 
-def people(records: pl.DataFrame) -> pl.DataFrame:
-    """What the batch says of each person: id_type, id_value, profile_id, and a column of JSON for each key.
+def people(records: pl.DataFrame, form: str) -> pl.DataFrame:
+    """What the batch says of each person, or account: id_type, id_value, profile_id, and a column of JSON for each key.
 
     A value is null where the batch says nothing, and 'null' where there is to be none any more. Should a key be said
     twice, as a trait that is gone and an audience of that name, what is set counts.
     """
-    said = records.filter(pl.col("form") == "property").sort(pl.col("action") == "set", maintain_order=True)
+    said = records.filter(pl.col("form") == form).sort(pl.col("action") == "set", maintain_order=True)
     person = said.group_by("id_type", "id_value").agg(pl.col("profile_id").last())
     keys = sorted(set(said["key"]))
     values = said.with_columns(pl.col("value").fill_null("null")).pivot(
@@ -101,14 +106,15 @@ def people(records: pl.DataFrame) -> pl.DataFrame:
 def statements(batch: Batch) -> list[str]:
     """What to execute for a batch that lies in the staging tables, in order."""
     found = [*_prepared(batch)]
-    if batch.of("property"):
-        found += [*_people(batch), *_members(batch)]
-        found += _calls(batch, IDENTIFIES, batch.of("property"), "") if batch.history else []
+    for form, calls in HISTORY.items():
+        found += _people(batch, form) if batch.of(form) else []
+        found += _calls(batch, calls, batch.of(form), "") if batch.history else []
+    found += _members(batch)
     audiences = batch.of("event", "audience")
     found += _calls(batch, ENTERED, audiences, " AND action = 'set'")
     found += _calls(batch, EXITED, audiences, " AND action <> 'set'")
     found += _calls(batch, COMPUTED, batch.of("event", "trait"), "")
-    return [*found, f"DROP TABLE IF EXISTS {PEOPLE}", f"DROP TABLE {RECORDS}"]
+    return [*found, *(f"DROP TABLE IF EXISTS {name}" for name in SPREAD.values()), f"DROP TABLE {RECORDS}"]
 
 
 # --- the tables ---------------------------------------------------------------------------------------------------
@@ -116,8 +122,9 @@ def statements(batch: Batch) -> list[str]:
 
 def needed(batch: Batch) -> list[Table]:
     """The tables that the batch is written to."""
-    found = [USERS, MEMBERS, PAST] if batch.of("property") else []
-    found += [IDENTIFIES] if batch.history and found else []
+    found = [USERS, MEMBERS, PAST] if batch.of(PROPERTY) else []
+    found += [ACCOUNTS] if batch.of(GROUP) else []
+    found += [table for form, table in HISTORY.items() if batch.history and batch.of(form)]
     found += [ENTERED, EXITED] if batch.of("event", "audience") else []
     return [*found, COMPUTED] if batch.of("event", "trait") else found
 
@@ -141,6 +148,8 @@ def _adopted(where: Where, table: Table, columns: Mapping[str, str]) -> Iterator
     yield from (added(where, table, name, table.columns[name]) for name in lacking)
     if table is USERS and "id_type" in lacking:
         yield f"UPDATE {where.of(table)} SET id_type = 'user_id', id_value = coalesce(user_id, id)"
+    elif table is ACCOUNTS and "id_type" in lacking:
+        yield f"UPDATE {where.of(table)} SET id_type = 'group_id', id_value = id, group_id = id"
     elif "user_id" in lacking:
         also = ", id = id_value" if table is USERS else ""
         yield f"UPDATE {where.of(table)} SET user_id = {USER_ID}{also}"
@@ -177,14 +186,14 @@ def _columns(batch: Batch, table: Table, wanted: Mapping[Computation, str | None
 # --- what people are now ------------------------------------------------------------------------------------------
 
 
-def _people(batch: Batch) -> Iterator[str]:
-    """A row for each person: one that is there is changed where the batch says something, once for all of its keys."""
-    where, wanted = batch.where, batch.of("property")
-    changed, final = _columns(batch, USERS, wanted)
+def _people(batch: Batch, form: str) -> Iterator[str]:
+    """A row for each person, or account: one that is there is changed once, where the batch says something of it."""
+    where, wanted, table, spread = batch.where, batch.of(form), KEPT[form], SPREAD[form]
+    changed, final = _columns(batch, table, wanted)
     yield from changed
     values = {}
     for key in sorted({key for _, key, _ in wanted}):
-        if (name := USERS.column(key)) in final:
+        if (name := table.column(key)) in final:
             values[quoted(name)] = (quoted(f"of {key}"), converted(f"p.{quoted(f'of {key}')}", final[name], where))
     same = "u.id_type = p.id_type AND u.id_value = p.id_value"
     own = {"profile_id": "p.profile_id", "received_at": batch.now, "uuid_ts": batch.now}
@@ -192,18 +201,24 @@ def _people(batch: Batch) -> Iterator[str]:
         f"{name} = CASE WHEN p.{said} IS NULL THEN u.{name} ELSE {value} END" for name, (said, value) in values.items()
     ]
     set_ = ", ".join([*(f"{name} = {value}" for name, value in own.items()), *kept])
-    yield f"UPDATE {where.of(USERS)} AS u SET {set_} FROM {PEOPLE} AS p WHERE {same}"
-    user_id = "CASE WHEN p.id_type = 'user_id' THEN p.id_value END"
-    first = {"id_type": "p.id_type", "id_value": "p.id_value", "id": "p.id_value", "user_id": user_id, **own}
+    yield f"UPDATE {where.of(table)} AS u SET {set_} FROM {spread} AS p WHERE {same}"
+    first = {"id_type": "p.id_type", "id_value": "p.id_value", "id": "p.id_value", **_called(table), **own}
     first |= {name: value for name, (_, value) in values.items()}
     yield (
-        f"INSERT INTO {where.of(USERS)} ({', '.join(first)}) SELECT {', '.join(first.values())} FROM {PEOPLE} AS p"
-        f" WHERE NOT EXISTS (SELECT 1 FROM {where.of(USERS)} AS u WHERE {same})"
+        f"INSERT INTO {where.of(table)} ({', '.join(first)}) SELECT {', '.join(first.values())} FROM {spread} AS p"
+        f" WHERE NOT EXISTS (SELECT 1 FROM {where.of(table)} AS u WHERE {same})"
     )
 
 
+def _called(table: Table) -> dict[str, str]:
+    """The column that has the identifier under Segment's name for it."""
+    if table is ACCOUNTS:
+        return {"group_id": "p.id_value"}
+    return {"user_id": "CASE WHEN p.id_type = 'user_id' THEN p.id_value END"}
+
+
 def _members(batch: Batch) -> Iterator[str]:
-    if not batch.of("property", "audience"):
+    if not batch.of(PROPERTY, "audience"):
         return
     where, run = batch.where, text(batch.run_id)
     about = "kind = 'audience' AND form = 'property' AND action"
@@ -248,6 +263,8 @@ def _call(batch: Batch, table: Table, computation: Computation, final: Mapping[s
         "context_personas_computation_class": "kind",
         "context_personas_computation_key": "key",
     }
+    if table is GROUPS:
+        columns["group_id"] = "id_value"
     if table.name in EVENTS:
         columns |= {"event": text(table.name), "event_text": text(EVENTS[table.name]), f"{kind}_key": "key"}
     if (name := table.column(key)) in final:

@@ -6,8 +6,10 @@ conversion that wrote it. So 0.10 in a numeric column equals 0.1, and 1 in SQLit
 
 from collections.abc import Iterator
 
+from populace.destinations.protocol import GROUP
 from populace.destinations.warehouse.columns import BOOLEAN, NUMBERS, TEXTS, Computation
 from populace.destinations.warehouse.tables import (
+    ACCOUNTS,
     COMPUTED,
     ENTERED,
     EXITED,
@@ -44,14 +46,17 @@ def _query(computation: Computation, existing: Existing, where: Where) -> str:
     kind, _, form = computation
     if form == "event":
         return (_entered if kind == "audience" else _computed)(computation, existing, where)
-    return (_members if kind == "audience" else _trait)(computation, existing, where)
+    table = ACCOUNTS if form == GROUP else USERS
+    if kind == "trait":
+        return _trait(computation, table, existing, where)
+    return (_inside if form == GROUP else _members)(computation, existing, where)
 
 
-def _trait(computation: Computation, existing: Existing, where: Where) -> str:
-    name, columns = USERS.column(computation[1]), _columns(existing, USERS)
+def _trait(computation: Computation, table: Table, existing: Existing, where: Where) -> str:
+    name, columns = table.column(computation[1]), _columns(existing, table)
     if name not in columns:
         return ""
-    held = f"SELECT id_type, id_value, {quoted(name)} AS held FROM {where.of(USERS)} WHERE {quoted(name)} IS NOT NULL"
+    held = f"SELECT id_type, id_value, {quoted(name)} AS held FROM {where.of(table)} WHERE {quoted(name)} IS NOT NULL"
     equal, json = _spelling(columns[name], where)
     return (
         f"SELECT h.id_type, h.id_value, CASE WHEN {equal} THEN a.value ELSE {json} END AS value"
@@ -92,13 +97,8 @@ def _members(computation: Computation, existing: Existing, where: Where) -> str:
     Who is in one of them only is held as 'true' where they should be in neither, and as 'false' where they should be in
     both: it differs from what was acknowledged either way, and is mended.
     """
-    places = []
     key = computation[1]
-    name = USERS.column(key)
-    columns = _columns(existing, USERS)
-    if name in columns:
-        is_member = f"{quoted(name)}::text = 'true'" if where.is_postgresql else f"{quoted(name)} IN (1, 'true')"
-        places.append(f"SELECT id_type, id_value FROM {where.of(USERS)} WHERE {is_member} AND {IDENTIFIED}")
+    places = list(filter(None, [_marked(key, USERS, existing, where)]))
     if _columns(existing, MEMBERS):
         places.append(f"SELECT id_type, id_value FROM {where.of(MEMBERS)} WHERE audience = {text(key)}")
     if not places:
@@ -106,6 +106,21 @@ def _members(computation: Computation, existing: Existing, where: Where) -> str:
     both = f"SELECT id_type, id_value, count(*) AS places FROM ({' UNION ALL '.join(places)}) AS p GROUP BY 1, 2"
     value = "CASE WHEN h.places < 2 AND a.value = 'true' THEN 'false' ELSE 'true' END AS value"
     return f"SELECT h.id_type, h.id_value, {value} FROM ({both}) AS h LEFT JOIN {_acknowledged(computation)}"
+
+
+def _inside(computation: Computation, existing: Existing, where: Where) -> str:
+    """Accounts stand in a column alone."""
+    marked = _marked(computation[1], ACCOUNTS, existing, where)
+    return f"SELECT id_type, id_value, 'true' AS value FROM ({marked}) AS h" if marked else ""
+
+
+def _marked(key: str, table: Table, existing: Existing, where: Where) -> str:
+    """Whose column of an audience is true; nothing to ask where there is no such column."""
+    name = table.column(key)
+    if name not in _columns(existing, table):
+        return ""
+    is_member = f"{quoted(name)}::text = 'true'" if where.is_postgresql else f"{quoted(name)} IN (1, 'true')"
+    return f"SELECT id_type, id_value FROM {where.of(table)} WHERE {is_member} AND {IDENTIFIED}"
 
 
 def _entered(computation: Computation, existing: Existing, where: Where) -> str:

@@ -48,6 +48,12 @@ USERS = Table(
     {**IDENTIFIED, **_texts("id", "user_id"), **_instants("received_at", "uuid_ts")},
     ("id_type", "id_value"),
 )
+# What accounts are: a row for each, and who is in an audience of accounts is true in a column.
+ACCOUNTS = Table(
+    "accounts",
+    {**IDENTIFIED, **_texts("id", "group_id"), **_instants("received_at", "uuid_ts")},
+    ("id_type", "id_value"),
+)
 MEMBERS = Table(
     "audience_members",
     {**_texts("audience"), **IDENTIFIED, **_texts("entered_run", "user_id"), **_instants("entered_at")},
@@ -75,11 +81,12 @@ CALL = {
 }
 EVENT = {**CALL, **_texts("event", "event_text")}
 IDENTIFIES = Table("identifies", CALL, ("id",))
+GROUPS = Table("groups", {**CALL, **_texts("group_id")}, ("id",))
 ENTERED = Table("audience_entered", {**EVENT, **_texts("audience_key")}, ("id",))
 EXITED = Table("audience_exited", {**EVENT, **_texts("audience_key")}, ("id",))
 COMPUTED = Table("trait_computed", {**EVENT, **_texts("trait_key")}, ("id",))
 
-TABLES = {each.name: each for each in (USERS, MEMBERS, PAST, IDENTIFIES, ENTERED, EXITED, COMPUTED)}
+TABLES = {each.name: each for each in (USERS, ACCOUNTS, MEMBERS, PAST, IDENTIFIES, GROUPS, ENTERED, EXITED, COMPUTED)}
 
 
 @dataclass(frozen=True, slots=True)
