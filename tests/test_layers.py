@@ -37,6 +37,7 @@ COMPOSED = STAGE | {
     "populace.lake",
     "populace.loading",
     "populace.query",
+    "populace.sql",
     "populace.sync",
     "populace.traits",
 }
@@ -60,11 +61,13 @@ ENGINE = {
     # numpy: identifiers are paired by walking through sorted numbers
     "populace.sync": STAGE | {"numpy"},
     "populace.destinations": STAGE | {"httpx"},
+    "populace.sql": STAGE | {"duckdb"},
     # uuid: names of unfinished files; numpy: the index of messages is sorted arrays, mapped from files
     # expressions: how a number is written as JSON, where columns of several types are united
     "populace.lake": WORDS | {"populace.expressions", "polars", "pyarrow", "boto3", "botocore", "uuid", "numpy"},
     # the archive's containers are opened here: Parquet a few pages at a time, lines as one buffer and its offsets
-    "populace.space": COMPOSED | {"pyarrow", "numpy", "isal"},
+    # cronsim: which instant of a schedule was the last
+    "populace.space": COMPOSED | {"pyarrow", "numpy", "isal", "cronsim"},
     "populace.cli": COMPOSED | {"populace.space", "click", "rich"},
 }
 COMMAND_LINE = "populace.cli"

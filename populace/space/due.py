@@ -180,7 +180,7 @@ def plan(space: OpenSpace, node: Destination, books: Books, origin: Origin) -> W
     """What is to be sent; reads the lake and writes nothing."""
     definition = families.of_run(space, origin.run_id).definition
     about = ADAPTERS[node.kind].ABOUT
-    asked = sync.asked(node, [*definition.traits, *definition.audiences], about.forms[0])
+    asked = sync.asked(node, definition.delivered, about.forms[0])
     parts, removals, desired, without = [], [], 0, 0
     wanted = _Wanted(space, node, origin)
     for computation in sorted({*asked, *books.computations()}):

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from populace.definitions import Audience, Destination, Trait
+from populace.definitions import Audience, Destination, SqlTrait, Trait
 from populace.sync.alignment import NUMBER
 from populace.sync.spellings import once
 from populace.sync.states import WANTED, Computation
 
-Asked = dict[Computation, Trait | Audience]
+Asked = dict[Computation, Trait | SqlTrait | Audience]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Wanted:
 NOTHING = Wanted(WANTED.to_frame())
 
 
-def asked(destination: Destination, definitions: Iterable[Trait | Audience], first_form: str) -> Asked:
+def asked(destination: Destination, definitions: Iterable[Trait | SqlTrait | Audience], first_form: str) -> Asked:
     """The computations that go to a destination, each with its definition.
 
     Parameters

@@ -1,0 +1,293 @@
+"""SQL traits in a run: the rows of statements as values of people, and the people that only a statement knows."""
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import polars as pl
+
+from populace import identity, sql
+from populace.definitions import GROUP_ID, Identity, Level, Sql
+from populace.errors import StatementError
+from populace.events import identifiers
+from populace.lake import runs
+from populace.space import families, lake_views, snapshots, sql_columns
+from populace.space.lake_views import SQL
+from populace.space.opening import OpenSpace
+from populace.space.recompute import Run, instant
+from populace.space.schemas import RUN, empty
+from populace.sql import rows
+from populace.sql.rows import PROFILE_ID, WHO, Given
+
+COUNTS = "sql_rows"
+COLLECTIONS: Mapping[Level, str] = {"user": "users", "account": "accounts"}
+
+
+@contextmanager
+def placed(statement: Sql) -> Iterator[None]:
+    """What is wrong with a statement is told with where it was written."""
+    try:
+        yield
+    except StatementError as cause:
+        message = f"{statement.at}: '{statement.key}': {cause}"
+        raise StatementError(message) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a statement gives: (who, the traits) by the identifiers of one type, and how many rows were left out."""
+
+    id_type: str
+    given: Given
+    raw: pl.Series
+
+
+def answer(found: pl.DataFrame, id_type: str, rules: Identity) -> Answer:
+    """The rows that count of what `rows.typed` gave.
+
+    Raises
+    ------
+    StatementError
+        If the space has no identifiers of that type (T-40), or two rows have one (T-33).
+    """
+    who, is_blocked = _normalised(found.get_column(WHO), id_type, rules)
+    return Answer(id_type, rows.given(found, who, is_blocked, id_type), found.get_column(WHO))
+
+
+def _normalised(raw: pl.Series, id_type: str, rules: Identity) -> tuple[pl.Series, pl.Series]:
+    """Identifiers as they are compared, and which of them name nobody."""
+    if id_type == PROFILE_ID:
+        return raw, pl.repeat(value=False, n=raw.len(), dtype=pl.Boolean, eager=True)
+    if id_type == GROUP_ID:
+        value, is_blocked = identity.account(rules)
+        found = raw.to_frame(GROUP_ID).select(who=value)
+        return found.to_series(), found.rename({"who": GROUP_ID}).select(is_blocked).to_series()
+    rule = next((each for each in rules.identifiers if each.id_type == id_type), None)
+    if rule is None:
+        known = ", ".join(each.id_type for each in rules.identifiers)
+        message = f"its rows are known by {id_type}, which identity.yaml does not list; it lists {known}"
+        raise StatementError(message)
+    who = identifiers.normalised(raw, rule)
+    named = pl.DataFrame({"value": who}).with_columns(id_type=pl.lit(id_type))
+    return who, named.select(identity.names_nobody(rules)).to_series()
+
+
+def checked(statement: Sql, file: Path, rules: Identity) -> tuple[pl.DataFrame, str]:
+    """The rows that a statement wrote to a file, typed, and the type of their identifier; every rule is checked."""
+    found = pl.read_parquet(file)
+    chosen = rows.columns(found.columns, statement)
+    typed = rows.typed(found, chosen)
+    answer(typed, chosen.identifier, rules)
+    return typed.rename({WHO: chosen.identifier}), chosen.identifier
+
+
+# --- the stage --------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Making:
+    """The tables of a run while statements are added to them."""
+
+    external_ids: pl.LazyFrame
+    traits: pl.DataFrame
+    created: list[pl.DataFrame] = field(default_factory=list)
+    columns: list[tuple[str, str, str]] = field(default_factory=list)
+    counts: list[dict] = field(default_factory=list)
+
+
+def compute(space: OpenSpace, run: Run, *, keep: bool = True) -> dict[str, int]:
+    """The columns of all statements beside the computed traits of a run, and whoever has them.
+
+    Parameters
+    ----------
+    keep
+        Whether answers of the lake that fall due with this run become those of later runs until the next instant of
+        their schedule: not with a run of history.
+
+    Raises
+    ------
+    StatementError, DefinitionError
+        If a statement breaks a rule, or gives a trait that there is already; nothing is written then.
+    """
+    if not space.definition.sql:
+        for name in ("sql_traits", COUNTS):
+            runs.write(space.lake, run.run_id, name, empty(RUN[name]))
+        return {"sql_traits": 0}
+    known = families.of_run(space, run.run_id)
+    computed = [each.key for each in known.definition.traits]
+    making = _base(space, run, computed)
+    for statement in sorted(space.definition.sql, key=lambda each: each.key):
+        with placed(statement):
+            _add(space, run, statement, making, computed, keep=keep)
+    sql_columns.check(known, making.columns)
+    _write(space, run, making)
+    return {each["sql"]: each["known"] + each["created"] for each in making.counts}
+
+
+def _base(space: OpenSpace, run: Run, computed: list[str]) -> _Making:
+    """The tables as they were before any statement was added, also when this is done again."""
+    external_ids = runs.table(space.lake, run.run_id, "external_ids").filter(pl.col("source") != SQL)
+    traits = runs.table(space.lake, run.run_id, "traits").select("profile_id", *computed)
+    is_any = pl.any_horizontal(pl.col(computed).is_not_null()) if computed else pl.lit(value=False)
+    return _Making(external_ids, traits.filter(is_any).collect())
+
+
+def _add(space: OpenSpace, run: Run, statement: Sql, making: _Making, computed: list[str], *, keep: bool) -> None:
+    found, at = _found(space, run, statement, computed, keep=keep)
+    if found is None:
+        making.counts.append(_counted(statement, None, 0, 0, 0))
+        return
+    chosen = rows.columns(found.columns, statement)
+    raw = found.rename({chosen.identifier: WHO})
+    got = answer(raw, chosen.identifier, space.definition.identity)
+    collection = COLLECTIONS[statement.level]
+    known = held(space, run.run_id, making.external_ids, statement.level, got.id_type)
+    named = got.given.rows.lazy().join(known, on=WHO, how="left").collect()
+    is_known = named.get_column(PROFILE_ID).is_not_null()
+    unknown = named.filter(~is_known)
+    strangers = unknown.height if got.id_type == PROFILE_ID else 0
+    if unknown.height and not strangers:
+        unknown = unknown.with_columns(_ids(unknown.get_column(WHO), collection, got.id_type))
+        about = {"collection": collection, "id_type": got.id_type, "message_id": f"sql:{statement.key}"}
+        literals = {name: pl.lit(value) for name, value in about.items()}
+        making.created.append(unknown.select(PROFILE_ID, WHO, at=pl.lit(at), **literals))
+    mine = named.filter(is_known)
+    once = _once(mine)
+    values = once if strangers else pl.concat([once, unknown])
+    making.traits = making.traits.join(values.drop(WHO), on=PROFILE_ID, how="full", coalesce=True)
+    making.columns += [(statement.key, each, str(found.schema[each])) for each in chosen.traits]
+    counted = _counted(statement, got.given, once.height, unknown.height - strangers, mine.height - once.height)
+    making.counts.append(counted | {"strangers": strangers})
+
+
+def _found(
+    space: OpenSpace, run: Run, statement: Sql, computed: list[str], *, keep: bool
+) -> tuple[pl.DataFrame | None, datetime]:
+    """The answer of a statement, and of which instant it is; None where there was none yet."""
+    entry = run.document["sql"][statement.key]
+    if "snapshot" in entry:
+        return snapshots.read(space, entry), instant(entry["at"])
+    if statement.connection != snapshots.LAKE:
+        return None, run.as_of
+    with tempfile.TemporaryDirectory(prefix="populace-") as name:
+        found, identifier = asked(space, run, statement, Path(name), computed)
+        if keep and statement.schedule:
+            snapshots.keep(space, statement, run.as_of, found, identifier, Path(name))
+    return found, run.as_of
+
+
+def asked(space: OpenSpace, run: Run, statement: Sql, folder: Path, computed: list[str]) -> tuple[pl.DataFrame, str]:
+    """What a statement over the lake answers as of a run, and the identifier of its rows; as `checked`."""
+    views = lake_views.write(space, run, sql.tables(statement.statement), folder, computed)
+    into = folder / "answer.parquet"
+    sql.ask(
+        statement.statement,
+        views,
+        run.as_of,
+        into,
+        timeout=statement.timeout,
+        most_rows=statement.most_rows,
+        most_columns=rows.MOST_COLUMNS,
+    )
+    return checked(statement, into, space.definition.identity)
+
+
+# --- whose a row is ---------------------------------------------------------------------------------
+
+
+def held(space: OpenSpace, run_id: str, external_ids: pl.LazyFrame, level: Level, id_type: str) -> pl.LazyFrame:
+    """(who, profile_id) of everybody with an identifier of a type; by old ids of profiles as well."""
+    collection = COLLECTIONS[level]
+    if id_type != PROFILE_ID:
+        is_asked = (pl.col("collection") == collection) & (pl.col("id_type") == id_type)
+        return external_ids.filter(is_asked).select(pl.col("id_value").alias(WHO), PROFILE_ID)
+    now = runs.table(space.lake, run_id, "profiles").filter(pl.col("collection") == collection)
+    merged = runs.table(space.lake, run_id, "merges").select(
+        pl.col(PROFILE_ID).alias(WHO), pl.col("canonical_id").alias(PROFILE_ID)
+    )
+    return pl.concat(
+        [now.select(pl.col(PROFILE_ID).alias(WHO), PROFILE_ID), merged.join(now, on=PROFILE_ID, how="semi")]
+    )
+
+
+def _ids(who: pl.Series, collection: str, id_type: str) -> pl.Series:
+    named = pl.DataFrame({"value": who}).with_columns(collection=pl.lit(collection), id_type=pl.lit(id_type))
+    return pl.Series(PROFILE_ID, identity.profile_ids(named), pl.String)
+
+
+def _once(mine: pl.DataFrame) -> pl.DataFrame:
+    """One row per profile: of several identifiers of one person the one that sorts first counts."""
+    is_shared = mine.get_column(PROFILE_ID).is_duplicated()
+    if not is_shared.any():
+        return mine
+    first = mine.filter(is_shared).sort(WHO).unique(PROFILE_ID, keep="first", maintain_order=True)
+    return pl.concat([mine.filter(~is_shared), first])
+
+
+def _counted(statement: Sql, given: Given | None, known: int, created: int, repeated: int) -> dict:
+    told = (given.read, given.too_large, given.blocked) if given else (0, 0, 0)
+    names = ("sql", "rows", "too_large", "blocked", "repeated", "known", "created", "strangers")
+    return dict(zip(names, (statement.key, *told, repeated, known, created, 0), strict=True))
+
+
+# --- writing ----------------------------------------------------------------------------------------
+
+
+def _write(space: OpenSpace, run: Run, making: _Making) -> None:
+    """The tables of the run, changed: first identifiers, which say what of the others was made here."""
+    before = runs.table(space.lake, run.run_id, "external_ids").filter(pl.col("source") == SQL).collect()
+    created = _created(making.created)
+    if before.height or created.height:
+        _write_people(space, run, making, created, before)
+    names = [name for name in making.traits.columns if name != PROFILE_ID]
+    is_any = pl.any_horizontal(pl.col(names).is_not_null()) if names else pl.lit(value=False)
+    written = {
+        "traits": making.traits.filter(is_any).sort(PROFILE_ID),
+        "sql_traits": pl.DataFrame(making.columns, schema=RUN["sql_traits"], orient="row").sort("sql", "key"),
+        COUNTS: pl.DataFrame(making.counts, schema=RUN[COUNTS]),
+    }
+    for name, frame in written.items():
+        runs.write(space.lake, run.run_id, name, frame)
+
+
+def _created(parts: list[pl.DataFrame]) -> pl.DataFrame:
+    """Everybody whom only statements know, once, as of the first statement that knows them, by profile id."""
+    if not parts:
+        return empty(RUN["external_ids"])
+    found = pl.concat(parts) if len(parts) == 1 else _firsts(pl.concat(parts))
+    return found.sort(PROFILE_ID).select(
+        PROFILE_ID,
+        "collection",
+        "id_type",
+        pl.col(WHO).alias("id_value"),
+        pl.col(WHO).alias("raw_value"),
+        pl.col("at").alias("added_at"),
+        "message_id",
+        pl.lit(SQL).alias("source"),
+    )
+
+
+def _firsts(found: pl.DataFrame) -> pl.DataFrame:
+    return found.sort("at", "message_id").unique(PROFILE_ID, keep="first", maintain_order=True)
+
+
+def _write_people(space: OpenSpace, run: Run, making: _Making, created: pl.DataFrame, before: pl.DataFrame) -> None:
+    profiles, retired = (runs.table(space.lake, run.run_id, name).collect() for name in ("profiles", "retired"))
+    profiles = profiles.join(before, on=PROFILE_ID, how="anti", maintain_order="left") if before.height else profiles
+    new = created.select(PROFILE_ID, "collection", pl.col("added_at").alias("created_at"))
+    written = {
+        "external_ids": _merged(making.external_ids.collect(), created),
+        "profiles": _merged(profiles, new),
+        # Whom only a statement knew in the run before as well is no id that leads nowhere.
+        "retired": retired.join(created, on=PROFILE_ID, how="anti", maintain_order="left"),
+    }
+    for name, frame in written.items():
+        runs.write(space.lake, run.run_id, name, frame)
+
+
+def _merged(rows: pl.DataFrame, more: pl.DataFrame) -> pl.DataFrame:
+    """Both tables as one, in the order of profile ids that each of them has; they have none in common."""
+    return rows.lazy().merge_sorted(more.lazy(), PROFILE_ID).collect() if more.height else rows
