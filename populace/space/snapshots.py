@@ -121,7 +121,9 @@ def keep(space: OpenSpace, sql: Sql, at: datetime, found: pl.DataFrame, identifi
         A private one, on a local disk.
     """
     file = folder / "snapshot.parquet"
-    found.sort(identifier).write_parquet(file, compression="zstd", compression_level=1, row_group_size=ROW_GROUP)
+    # In any order that follows from the rows alone; sorting numbers takes a third of the time.
+    ordered = found[found.get_column(identifier).hash().arg_sort()]
+    ordered.write_parquet(file, compression="zstd", compression_level=1, row_group_size=ROW_GROUP)
     with file.open("rb") as opened:
         digest = hashlib.file_digest(opened, "sha256").hexdigest()
     path = f"{FOLDER}/{sql.key}/{digest[:20]}.parquet"

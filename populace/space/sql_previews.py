@@ -44,7 +44,7 @@ def about(space: OpenSpace, statement: Sql, found: pl.DataFrame, identifier: str
     """What is told of the rows of a statement, as `statements.checked` gives them."""
     run_id = runs.current(space.lake)
     got = statements.answer(found.rename({identifier: WHO}), identifier, space.definition.identity)
-    rows = got.given.rows
+    rows = got.rows
     held = None if run_id is None else _held(space, run_id, statement, identifier)
     known = rows.select(WHO).with_columns(is_known=pl.lit(value=False))
     if held is not None:
@@ -52,11 +52,11 @@ def about(space: OpenSpace, statement: Sql, found: pl.DataFrame, identifier: str
         known = known.select(WHO, is_known=pl.col(PROFILE_ID).is_not_null())
     is_known = known.get_column("is_known")
     counts = {
-        "rows": got.given.read,
+        "rows": got.read,
         "known": int(is_known.sum()),
         "unknown": int((~is_known).sum()),
-        "blocked": got.given.blocked,
-        "too_large": got.given.too_large,
+        "blocked": got.blocked,
+        "too_large": got.too_large,
     }
     sample = pl.concat([_sample(rows.filter(is_known), "✓"), _sample(rows.filter(~is_known), "?")])
     types = {name: str(dtype) for name, dtype in found.schema.items()}
