@@ -29,8 +29,12 @@ def fingerprint(sql: Sql) -> str:
 
 def tick(sql: Sql, as_of: datetime) -> datetime | None:
     """The last instant of the schedule up to `as_of`; None where a statement runs with every run."""
-    # Backwards from just after it, for the instant itself counts.
-    return next(CronSim(sql.schedule, as_of + timedelta(microseconds=1), reverse=True)) if sql.schedule else None
+    if sql.schedule is None:
+        return None
+    # A plain instant, for cronsim loses the zone of others; and just after it, for the instant itself counts.
+    at = as_of.astimezone(UTC)
+    after = datetime.combine(at.date(), at.time(), UTC) + timedelta(microseconds=1)
+    return next(CronSim(sql.schedule, after, reverse=True))
 
 
 def chosen(space: OpenSpace, as_of: datetime) -> dict[str, Entry]:
