@@ -72,7 +72,7 @@ class Shop:
 
     def values(self) -> dict[str, tuple]:
         """What the warehouse holds of each person."""
-        names = ("spent", "orders_paid", "ltv", "favourite_category", "largest_order", "big")
+        names = ("spent", "orders_paid", "ltv", "latest_category", "largest_order", "big")
         columns = ", ".join(f'"{each}"' for each in names)
         table = Warehouse(f"sqlite://{self.folder}/warehouse.db").run(f"SELECT id_value, {columns} FROM {self.users}")
         return {row[0]: row[1:] for row in table}
@@ -81,7 +81,7 @@ class Shop:
 
     def next_instant(self) -> None:
         """As if the next instant of the schedule had come: the answers that there are belong to the one before."""
-        for file in (self.folder / "lake" / "sql").glob("*/*.json"):
+        for file in sorted((self.folder / "lake" / "sql").glob("*/*.json")):
             stamp, _, fingerprint = file.name.partition("-")
             file.rename(file.with_name(f"{int(stamp[:8]) - 1}{stamp[8:]}-{fingerprint}"))
 
@@ -227,7 +227,7 @@ def test_history_asks_no_database(shop):
     assert answer.code == 0, answer
     (first, _) = answer.rows
     traits = pl.read_parquet(shop.folder / "lake" / "runs" / first["run_id"] / "traits.parquet")
-    assert set(traits.columns) == {"profile_id", "favourite_category", "largest_order"}
+    assert set(traits.columns) == {"profile_id", "latest_category", "largest_order"}
     assert traits.height == 3
 
 
