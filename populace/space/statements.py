@@ -134,20 +134,21 @@ def _add(space: OpenSpace, run: Run, statement: Sql, making: _Making, computed: 
         making.counts.append(dict.fromkeys(RUN[COUNTS], 0) | {"sql": statement.key})
         return
     chosen = rows.columns(found.columns, statement)
+    making.columns += [(statement.key, each, str(found.schema[each])) for each in chosen.traits]
     given = answer(found.rename({chosen.identifier: WHO}), chosen.identifier, space.definition.identity)
+    del found  # what millions of rows are made from is not kept beside what is made
     known = held(space, run.run_id, making.external_ids, statement.level, chosen.identifier)
     mine, unknown = _parted(given.rows.lazy().join(known, on=WHO, how="left").collect())
+    counts = {"rows": given.read, "too_large": given.too_large, "blocked": given.blocked}
+    del given
     once, made = _once(mine), _made(unknown, statement, chosen.identifier)
     making.created.append(_created(made, statement, chosen.identifier, at))
     fresh = [each for each in chosen.traits if each not in making.traits.columns]  # others are refused in the end
     values = (pl.concat([once, made]) if made.height else once).select(PROFILE_ID, *fresh)
     making.traits = making.traits.join(values, on=PROFILE_ID, how="full", coalesce=True)
-    making.columns += [(statement.key, each, str(found.schema[each])) for each in chosen.traits]
-    making.counts.append({
-        "sql": statement.key, "rows": given.read, "too_large": given.too_large, "blocked": given.blocked,
-        "repeated": mine.height - once.height, "known": once.height, "created": made.height,
-        "strangers": unknown.height - made.height,
-    })  # fmt: skip
+    more = {"repeated": mine.height - once.height, "known": once.height, "created": made.height}
+    strangers = unknown.height - made.height
+    making.counts.append({"sql": statement.key, **counts, **more, "strangers": strangers})
 
 
 def _found(
@@ -250,20 +251,19 @@ def _created(made: pl.DataFrame, statement: Sql, id_type: str, at: datetime) -> 
 
 
 def _write(space: OpenSpace, run: Run, making: _Making) -> None:
-    """The tables of the run, changed: first identifiers, which say what of the others was made here."""
-    before = runs.table(space.lake, run.run_id, "external_ids").filter(pl.col("source") == SQL).collect()
-    created = _people(making.created)
-    if before.height or created.height:
-        _write_people(space, run, making, created, before)
+    """The tables of the run, changed; those of people last, so that there is room for them."""
     names = [name for name in making.traits.columns if name != PROFILE_ID]
     is_any = pl.any_horizontal(pl.col(names).is_not_null()) if names else pl.lit(value=False)
-    written = {
-        "traits": _ordered(making.traits.filter(is_any)),
-        "sql_traits": pl.DataFrame(making.columns, schema=RUN["sql_traits"], orient="row").sort("sql", "key"),
-        COUNTS: pl.DataFrame(making.counts, schema=RUN[COUNTS]),
-    }
-    for name, frame in written.items():
-        runs.write(space.lake, run.run_id, name, frame)
+    runs.write(space.lake, run.run_id, "traits", _ordered(making.traits.filter(is_any)))
+    making.traits = making.traits.clear()
+    columns = pl.DataFrame(making.columns, schema=RUN["sql_traits"], orient="row").sort("sql", "key")
+    runs.write(space.lake, run.run_id, "sql_traits", columns)
+    runs.write(space.lake, run.run_id, COUNTS, pl.DataFrame(making.counts, schema=RUN[COUNTS]))
+    before = runs.table(space.lake, run.run_id, "external_ids").filter(pl.col("source") == SQL).collect()
+    created = _people(making.created)
+    making.created.clear()
+    if before.height or created.height:
+        _write_people(space, run, making, created, before)
 
 
 def _people(parts: list[pl.DataFrame]) -> pl.DataFrame:
@@ -285,17 +285,16 @@ def _ordered(found: pl.DataFrame) -> pl.DataFrame:
 
 
 def _write_people(space: OpenSpace, run: Run, making: _Making, created: pl.DataFrame, before: pl.DataFrame) -> None:
+    """Identifiers first, which say what of the other tables was made here, should this be done again."""
+    runs.write(space.lake, run.run_id, "external_ids", _merged(making.external_ids.collect(), created))
     profiles, retired = (runs.table(space.lake, run.run_id, name).collect() for name in ("profiles", "retired"))
     profiles = profiles.join(before, on=PROFILE_ID, how="anti", maintain_order="left") if before.height else profiles
     new = created.select(PROFILE_ID, "collection", pl.col("added_at").alias("created_at"))
-    written = {
-        "external_ids": _merged(making.external_ids.collect(), created),
-        "profiles": _merged(profiles, new),
-        # Whom only a statement knew in the run before as well is no id that leads nowhere.
-        "retired": retired.join(created, on=PROFILE_ID, how="anti", maintain_order="left"),
-    }
-    for name, frame in written.items():
-        runs.write(space.lake, run.run_id, name, frame)
+    runs.write(space.lake, run.run_id, "profiles", _merged(profiles, new))
+    # Whom only a statement knew in the run before as well is no id that leads nowhere.
+    runs.write(
+        space.lake, run.run_id, "retired", retired.join(created, on=PROFILE_ID, how="anti", maintain_order="left")
+    )
 
 
 def _merged(rows: pl.DataFrame, more: pl.DataFrame) -> pl.DataFrame:
