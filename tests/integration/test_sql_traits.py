@@ -14,7 +14,7 @@ import yaml
 from prefect.states import Failed
 
 from populace.errors import StatementError, Transient
-from populace.space import open_space, views
+from populace.space import open_space, showing
 from tasks.statements import is_worth_another_try
 from tests.companies import ROOT, Answer, Terminal, environment, terminal
 from tests.slicing import called
@@ -167,7 +167,7 @@ def test_from_a_database_to_a_destination(shop, prefect_server):
     # Everything travels once.
     assert outcomes(shop.recompute())["delivered"] == 15
     assert shop.values() == FIRST
-    assert views.show(shop.open(), "user_id", "u9")["traits"] == {"spent": 1, "orders_paid": 1}
+    assert showing.show(shop.open(), "user_id", "u9")["traits"] == {"spent": 1, "orders_paid": 1}
 
     # T-42: whom the run knows.
     looked = shop.type("preview", "dev", "spent")

@@ -9,11 +9,11 @@ import polars as pl
 import pytest
 
 from populace import query
-from populace.definitions import Delivery, Destination, Family, Identifier, Identity, Place, Sql
+from populace.definitions import Audience, Delivery, Destination, Family, Identifier, Identity, Place, Sql
 from populace.destinations import ADAPTERS
 from populace.errors import DefinitionError, StatementError
 from populace.lake import runs
-from populace.space import families, previews, recompute, snapshots, sql_previews, statements, unknown, views
+from populace.space import families, previews, recompute, showing, snapshots, sql_previews, statements, unknown
 from populace.sql import rows
 from tests import driving
 from tests.slicing import NOON, called
@@ -246,7 +246,7 @@ def test_t40_a_row_of_nobody_makes_a_person_who_goes_when_the_row_goes(shop):
     assert found.table("profiles").filter(profile_id=made["profile_id"]).row(0) == (made["profile_id"], "users", TICK)
     assert found.table("profiles").get_column("profile_id").is_sorted()
     assert made["profile_id"] in found.table("memberships").get_column("profile_id")
-    assert views.show(found.space, "email", "new@x.org")["traits"] == {"ltv": 5}
+    assert showing.show(found.space, "email", "new@x.org")["traits"] == {"ltv": 5}
 
     found.answer("email | ltv\n ADA@x.org | 6", TICK + timedelta(hours=12))
     found.run(AS_OF + timedelta(hours=12))
@@ -293,6 +293,24 @@ def test_accounts_have_values_of_their_own(shop):
     assert (row["collection"], row["id_type"], row["id_value"]) == ("accounts", "group_id", "g1")
     assert row["profile_id"].startswith("acc_")
     assert found.counts() == {"rows": 2, "created": 1, "blocked": 1}
+
+
+def test_audiences_of_accounts_and_of_their_people_read_the_columns_of_accounts(shop):
+    found = shop(entry(level="account"))
+    audiences = (
+        Audience("large", query.parse_audience("trait('seats') > 4", "accounts"), level="account"),
+        Audience("in_large", query.parse_audience("account.trait('seats') > 4")),
+    )
+    found.space = replace(found.space, definition=replace(found.space.definition, audiences=audiences))
+    member = {"message_id": "g", "user_id": "u1", "type": "group", "group_id": "g1", "received_at": NOON}
+    driving.put(found.space, "web", "g", called(member))
+    driving.replay_all(found.space, AS_OF)
+    found.answer("group_id | seats\n g1 | 5\n g2 | 6\n g3 | 1")
+    found.run()
+    manifest = runs.manifest(found.space.lake, found.run_id)
+    assert manifest["audiences"] == {"large": 2, "in_large": 1}
+    assert manifest["of_accounts"] == ["large", "seats"]
+    assert found.counts() == {"rows": 3, "known": 1, "created": 2}
 
 
 # --- once more, and of which instant ------------------------------------------------------------------
