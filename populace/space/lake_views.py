@@ -51,7 +51,7 @@ def write(space: OpenSpace, run: Run, wanted: Iterable[str], folder: Path, compu
 
 def _view(space: OpenSpace, run: Run, name: str, computed: Sequence[str]) -> pl.LazyFrame:
     if name in KEPT:
-        return _table(space, run, name).select(KEPT[name])
+        return untouched(space, run.run_id, name).select(KEPT[name])
     if name == "traits":
         return runs.table(space.lake, run.run_id, "traits").select("profile_id", *computed)
     if name == "events":
@@ -63,14 +63,14 @@ def _view(space: OpenSpace, run: Run, name: str, computed: Sequence[str]) -> pl.
     raise StatementError(message)
 
 
-def _table(space: OpenSpace, run: Run, name: str) -> pl.LazyFrame:
-    """A table of the run without what a statement put there, so that it says the same when this is done again."""
-    table = runs.table(space.lake, run.run_id, name)
+def untouched(space: OpenSpace, run_id: str, name: str) -> pl.LazyFrame:
+    """A table of a run without the people that only statements know: what identity made it."""
+    table = runs.table(space.lake, run_id, name)
     if name == "external_ids":
         return table.filter(pl.col("source") != SQL)
-    if name != "profiles":
+    if name not in ("profiles", "memberships"):
         return table
-    made = runs.table(space.lake, run.run_id, "external_ids").filter(pl.col("source") == SQL)
+    made = runs.table(space.lake, run_id, "external_ids").filter(pl.col("source") == SQL)
     return table.join(made, on="profile_id", how="anti")
 
 

@@ -98,6 +98,13 @@ def _read_early(space: OpenSpace, columns: Mapping[str, str]) -> Iterator[str]:
             )
 
 
+def readers(space: OpenSpace) -> set[str]:
+    """The keys of definitions that depend on columns of statements; `space` has those of a run."""
+    by_key = {each.key: each for each in space.definition.computed}
+    columns = {each.key for each in space.definition.sql_traits}
+    return {key for key in by_key if _below({key}, by_key) & columns}
+
+
 def _below(keys: Iterable[str], by_key: Mapping[str, Trait | Audience]) -> set[str]:
     """The names that these keys read, and those that the definitions among them read."""
     found: set[str] = set()

@@ -13,7 +13,7 @@ from populace.definitions import Audience, Delivery, Destination, Family, Identi
 from populace.destinations import ADAPTERS
 from populace.errors import DefinitionError, StatementError
 from populace.lake import runs
-from populace.space import families, previews, recompute, showing, snapshots, sql_previews, statements, unknown
+from populace.space import families, graphs, previews, recompute, showing, snapshots, sql_previews, statements, unknown
 from populace.sql import rows
 from tests import driving
 from tests.slicing import NOON, called
@@ -587,3 +587,15 @@ def test_the_manifest_is_json(shop):
     found = shop(entry())
     found.answer("user_id | ltv\n u1 | 1")
     assert json.dumps(runs.manifest(found.run().space.lake, found.run_id)["sql"])
+
+
+def test_the_lab_of_identity_leaves_people_and_audiences_of_sql_out(shop, tmp_path):
+    found = shop(entry(), audiences={"rich": "trait('ltv') > 1", "buyers": "event('Order Completed').count() = 0"})
+    found.answer("user_id | ltv\n u9 | 5")
+    found.run()
+    rules = tmp_path / "rules.yaml"
+    rules.write_text("identifiers: {user_id: {}, email: {}, anonymous_id: {}, app_id: {from: app_id}}")
+    tried = graphs.trial(found.space, rules)
+    assert tried.before == tried.after
+    assert tried.audiences == [{"audience": "buyers", "before": 0, "after": 0}]
+    assert runs.manifest(found.space.lake, found.run_id)["audiences"] == {"buyers": 1, "rich": 1}
