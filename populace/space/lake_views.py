@@ -43,7 +43,7 @@ def write(space: OpenSpace, run: Run, wanted: Iterable[str], folder: Path, compu
         If there is no view of a name; says which there are.
     """
     found = {}
-    for number, name in enumerate(sorted(wanted)):
+    for number, name in enumerate(sorted({each.lower() for each in wanted})):  # as SQL compares names
         found[name] = folder / f"{number}.parquet"
         _view(space, run, name, computed).sink_parquet(found[name], compression="lz4")
     return found
