@@ -50,8 +50,9 @@ ENGINE = {
     "populace.viewpoints": frozenset({"populace.nodes"}),
     "populace.definitions": frozenset({"populace.errors", "populace.nodes"}),
     "populace.query": WORDS | {"lark"},
-    # loading checks what each kind of destination asks for, and that two spaces share no account of it
-    "populace.loading": WORDS | {"populace.query", "populace.destinations", "yaml", "pydantic", "cronsim"},
+    # loading checks what each kind of destination asks for, that two spaces share no account of it, and statements
+    "populace.loading": WORDS
+    | {"populace.query", "populace.destinations", "populace.sql", "yaml", "pydantic", "cronsim"},
     "populace.expressions": WORDS | {"polars", "populace.query"},
     "populace.events": STAGE | {"duckdb", "pyarrow"},
     "populace.identity": STAGE | {"numpy", "scipy"},

@@ -13,8 +13,10 @@ from populace.errors import StatementError
 __all__ = ["ask", "reasons", "tables"]
 
 
-def reasons(statement: str, _dialect: Literal["postgresql", "lake"]) -> list[str]:
-    """Why a statement would not be run; empty for one that is a single query."""
+def reasons(statement: str, dialect: Literal["postgresql", "lake"]) -> list[str]:
+    """Why a statement would not be run; what a database refuses only the database says."""
+    if dialect == "postgresql":
+        return []
     found = _parsed(statement)
     return [found["error_message"]] if found["error"] else []
 

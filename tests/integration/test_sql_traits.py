@@ -35,6 +35,15 @@ def examples() -> list[dict]:
     return [yaml.safe_load(each) for each in re.findall(r"```yaml\n(.*?)```", section, re.DOTALL)]
 
 
+# T-30: a user of its own, which can only read.
+READER = "populace_reader"
+GRANTED = (
+    f"DO $$BEGIN CREATE ROLE {READER} LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END$$",
+    f"GRANT USAGE ON SCHEMA public TO {READER}",
+    f"GRANT SELECT ON orders, customers TO {READER}",
+)
+
+
 class Shop:
     """A space with the manual's examples, over a small archive and a database of its own."""
 
@@ -53,7 +62,7 @@ class Shop:
             "sources.yaml": {"web": archive},
             "destinations.yaml": {"warehouse": {"kind": "warehouse", "url": f"sqlite:{folder / 'warehouse.db'}"}},
         }
-        self.environment = {"SHOP_DATABASE": url}
+        self.environment = {"SHOP_DATABASE": url.replace("//populace@", f"//{READER}@")}
         self.write()
 
     def write(self) -> None:
@@ -121,6 +130,7 @@ def shop(postgres_url, typing, tmp_path) -> Iterator[Shop]:
         f"INSERT INTO orders VALUES {rows}",
         "CREATE TABLE customers (email text, worth integer)",
         "INSERT INTO customers VALUES ('Ada@x.org', 7), ('new@x.org', 8)",
+        *GRANTED,
     )
     for destination in found.files["destinations.yaml"].values():
         destination["enabled"] = True
@@ -237,7 +247,7 @@ def test_what_is_wrong_with_a_statement_or_an_address_is_told_without_secrets(sh
     answer = shop.type("preview", "dev", "orders")
     assert answer.code == 1
     assert "traits.yaml:1: 'orders'" in answer.err
-    assert shop.database.url not in answer.err
+    assert shop.environment["SHOP_DATABASE"] not in answer.err
     del shop.environment["SHOP_DATABASE"]
     answer = shop.type("preview", "dev", "orders")
     assert answer.code == 1

@@ -577,6 +577,12 @@ def test_t37_a_database_is_asked_twice_a_day_if_nothing_is_said(load):
     assert warning.endswith("'a' reads 'ltv', which must be a custom trait, or a column of SQL")
 
 
+def test_a_statement_that_must_not_run_is_told_by_check(problems):
+    written = 'orders: {sql: {connection: lake, query: "delete from events"}}'
+    (found,) = problems({"dev/space.yaml": SPACE, "dev/traits.yaml": written})
+    assert found.startswith("traits.yaml:1: 'orders': ")
+
+
 def test_an_audience_with_the_key_of_an_entry_is_refused(problems):
     audiences = {"dev/audiences.yaml": "orders: {query: \"trait('ltv') > 1\"}"}
     (found,) = problems({"dev/space.yaml": SPACE, "dev/traits.yaml": WRITTEN} | audiences)
