@@ -6,6 +6,7 @@ from prefect import flow
 
 from tasks.compute import complete_run, compute_traits, evaluate_audiences, plan_run, resolve_identities
 from tasks.edge import instants, length, run_name
+from tasks.statements import add_sql_traits
 
 
 @flow(flow_run_name=run_name)
@@ -17,6 +18,7 @@ def backfill(space: str, since: date, until: date, every: str = "1d", definition
         run_id = plan_run(space, moment, definitions)
         resolve_identities(space, run_id, definitions)
         compute_traits(space, run_id, definitions)
+        add_sql_traits(space, run_id, definitions, keep=False)
         evaluate_audiences(space, run_id, definitions)
         complete_run(space, run_id, definitions)
         run_ids.append(run_id)

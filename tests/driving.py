@@ -12,7 +12,7 @@ from populace.definitions import Audience, Identifier, Identity, Source, Space, 
 from populace.errors import ArchiveError
 from populace.lake import runs
 from populace.lake.objects import open_store
-from populace.space import OpenSpace, archive, recompute, replay
+from populace.space import OpenSpace, archive, recompute, replay, statements
 
 IDENTITY = Identity(
     (
@@ -94,6 +94,7 @@ def run(space: OpenSpace, as_of: datetime) -> str:
     planned = recompute.plan(space, as_of)
     recompute.resolve_identities(space, planned)
     recompute.compute_traits(space, planned)
+    statements.compute(space, planned)
     recompute.evaluate_audiences(space, planned)
     recompute.complete(space, planned)
     recompute.publish(space, planned)

@@ -58,6 +58,7 @@ BY_HAND: dict[str, dict[str, Any]] = {
         "definitions": "definitions",
     },
     "backfill": {"since": "2026-07-01", "until": "2026-07-31", "every": "1d", "definitions": "definitions"},
+    "refresh": {"deliver": False, "allow_stale": True, "definitions": "definitions"},
     "sync": {"destination": "warehouse", "resync": True, "confirm": True, "definitions": "definitions"},
 }
 REQUIRED_BY_HAND = {"backfill": {"since", "until"}}
@@ -151,9 +152,11 @@ def test_prefect_yaml_says_only_what_prefect_understands(content):
 
 def test_the_deployments_are_the_promised_ones(content):
     by_name = {deployment["name"]: deployment for deployment in content["deployments"]}
-    assert list(by_name) == ["recompute", "backfill", "sync"]
+    assert list(by_name) == ["recompute", "backfill", "refresh", "sync"]
     (nightly,) = by_name["recompute"]["schedules"]
     assert (nightly["cron"], nightly["timezone"]) == ("0 3 * * *", "UTC")
+    (hourly,) = by_name["refresh"]["schedules"]
+    assert (hourly["cron"], hourly["timezone"]) == ("30 * * * *", "UTC")
     assert by_name["recompute"]["concurrency_limit"] == {"limit": 1, "collision_strategy": "ENQUEUE"}
     assert not any(by_name[name].get("schedules") for name in ("backfill", "sync"))
 

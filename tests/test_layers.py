@@ -37,6 +37,7 @@ COMPOSED = STAGE | {
     "populace.lake",
     "populace.loading",
     "populace.query",
+    "populace.sql",
     "populace.sync",
     "populace.traits",
 }
@@ -49,8 +50,9 @@ ENGINE = {
     "populace.viewpoints": frozenset({"populace.nodes"}),
     "populace.definitions": frozenset({"populace.errors", "populace.nodes"}),
     "populace.query": WORDS | {"lark"},
-    # loading checks what each kind of destination asks for, and that two spaces share no account of it
-    "populace.loading": WORDS | {"populace.query", "populace.destinations", "yaml", "pydantic", "cronsim"},
+    # loading checks what each kind of destination asks for, that two spaces share no account of it, and statements
+    "populace.loading": WORDS
+    | {"populace.query", "populace.destinations", "populace.sql", "yaml", "pydantic", "cronsim"},
     "populace.expressions": WORDS | {"polars", "populace.query"},
     "populace.events": STAGE | {"duckdb", "pyarrow"},
     "populace.identity": STAGE | {"numpy", "scipy"},
@@ -60,11 +62,13 @@ ENGINE = {
     # numpy: identifiers are paired by walking through sorted numbers
     "populace.sync": STAGE | {"numpy"},
     "populace.destinations": STAGE | {"httpx"},
+    "populace.sql": STAGE | {"duckdb"},
     # uuid: names of unfinished files; numpy: the index of messages is sorted arrays, mapped from files
     # expressions: how a number is written as JSON, where columns of several types are united
     "populace.lake": WORDS | {"populace.expressions", "polars", "pyarrow", "boto3", "botocore", "uuid", "numpy"},
     # the archive's containers are opened here: Parquet a few pages at a time, lines as one buffer and its offsets
-    "populace.space": COMPOSED | {"pyarrow", "numpy", "isal"},
+    # cronsim: which instant of a schedule was the last
+    "populace.space": COMPOSED | {"pyarrow", "numpy", "isal", "cronsim"},
     "populace.cli": COMPOSED | {"populace.space", "click", "rich"},
 }
 COMMAND_LINE = "populace.cli"

@@ -9,7 +9,7 @@ import click
 
 from populace.cli import output, quarantine, reading, running
 from populace.cli.bars import bars
-from populace.cli.local import keep_prefect_here
+from populace.cli.local import secret
 from populace.lake.delivery import Ledger
 from populace.space import OpenSpace, open_space, recompute
 from populace.space import letters as questions
@@ -40,19 +40,11 @@ def verify(space: str, destination: str, definitions: str, *, dry_run: bool, con
         progress.report(progress.Step(f"repair {destination}", done, todo))
 
     opening = _open(space, definitions)
-    ways = Ways(os.environ, _secret, Path(definitions).resolve().parent, progress=told)
+    ways = Ways(os.environ, secret, Path(definitions).resolve().parent, progress=told)
     with bars(shown=not as_json):
         found = verifying.verify(opening, destination, ways, dry_run=dry_run, confirm=confirm)
     _tell_verified(found, as_json=as_json)
     raise SystemExit(0 if verifying.is_equal(found) else IN_PART)
-
-
-def _secret(name: str) -> str | None:
-    """What Prefect keeps under a name; loaded only where the environment does not have it, for it takes seconds."""
-    keep_prefect_here()
-    from tasks.blocks import secret_block
-
-    return secret_block(name)
 
 
 def _tell_verified(found: dict[str, Any], *, as_json: bool) -> None:

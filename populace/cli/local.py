@@ -15,3 +15,11 @@ def keep_prefect_here() -> None:
     if MARK.exists() and "PREFECT_API_URL" not in os.environ:
         os.environ.setdefault("PREFECT_HOME", str((FOLDER / "prefect").resolve()))
         os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+
+
+def secret(name: str) -> str | None:
+    """What Prefect keeps under a name; loaded only where the environment does not have it, for it takes seconds."""
+    keep_prefect_here()
+    from tasks.blocks import secret_block
+
+    return secret_block(name)

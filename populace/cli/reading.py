@@ -2,14 +2,15 @@
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 from polars import DataFrame, Series, String
 
-from populace.cli import output
+from populace.cli import output, sql
 from populace.definitions import Level
-from populace.space import OpenSpace, open_space, previews, recompute, showing, views
+from populace.space import OpenSpace, open_space, previews, recompute, showing, sql_columns, views
 from populace.space import spans as stays
 
 SHOWN = 20
@@ -25,8 +26,9 @@ def _open(space: str, definitions: str) -> OpenSpace:
 def check(space: str, definitions: str, *, as_json: bool) -> None:
     """Load and validate a space; all errors at once, with file and line."""
     definition = _open(space, definitions).definition
-    kinds = ("sources", "traits", "families", "audiences", "destinations")
-    counts = {name: len(getattr(definition, name)) for name in kinds if name != "families" or definition.families}
+    kinds = ("sources", "traits", "families", "sql", "audiences", "destinations")
+    named = (name for name in kinds if name not in ("families", "sql") or getattr(definition, name))
+    counts = {name: len(getattr(definition, name)) for name in named}
     if as_json:
         output.emit([{"space": space, "warnings": definition.warnings} | counts])
         return
@@ -53,11 +55,19 @@ def status(space: str, definitions: str, *, days: bool, samples: bool, as_json: 
         output.screen.print(f"\n[bold]Run[/] {run['run_id']} as of {run['as_of']}")
         output.table("Tables", [{"table": name, "rows": count} for name, count in run["tables"].items()])
         output.computed(run)
+        if run["sql"]:
+            output.table("SQL", list(_statements(run["sql"])))
         if run.get("undated"):
             output.table("Compared with dates, though they are none", run["undated"])
     output.destinations(_about(rows, "destination"))
     if samples:
         output.samples(_about(rows, "sample"))
+
+
+def _statements(found: dict[str, dict]) -> Iterator[dict]:
+    """What became of the rows of each statement, and of which instant its answer is."""
+    for each in found.values():
+        yield each["counts"] | {"of": each["at"][:16].replace("T", " ") if "at" in each else ""}
 
 
 def _about(rows: list[dict], about: str) -> list[dict]:
@@ -157,7 +167,11 @@ def preview(space: str, key: str | None, text: str | None, level: Level, definit
     if (key is None) == (text is None):
         message = "give either the key of a definition or --query, and not both"
         raise click.UsageError(message)
-    found = previews.preview(_open(space, definitions), key, text, level)
+    opening = _open(space, definitions)
+    if statement := key and sql_columns.entry(opening, key):
+        sql.preview(opening, statement, as_json=as_json)
+        return
+    found = previews.preview(opening, key, text, level)
     for name in found.unknown:
         output.errors.print(f"warning: {name}", soft_wrap=True)
     for each in found.undated:

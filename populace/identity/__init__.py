@@ -11,15 +11,15 @@ import polars as pl
 
 from populace.definitions import Identity
 from populace.identity import graph, placing, report, tables
-from populace.identity.graph import account, is_pattern
+from populace.identity.graph import account, is_pattern, names_nobody
 from populace.identity.placing import Events
 from populace.identity.report import Report, sizes
-from populace.identity.tables import Resolution, profile_id, successors
+from populace.identity.tables import ID_LENGTH, Resolution, prefix, profile_id, successors
 from populace.identity.walk import Caps
 
 __all__ = [
-    "Caps", "Events", "Report", "Resolution", "account", "describe", "is_pattern", "profile_id",
-    "resolve", "sizes", "successors",
+    "ID_LENGTH", "Caps", "Events", "Report", "Resolution", "account", "describe", "is_pattern", "names_nobody",
+    "prefix", "profile_id", "resolve", "sizes", "successors",
 ]  # fmt: skip
 
 

@@ -38,7 +38,7 @@ def build(sightings: pl.LazyFrame, identifiers: pl.LazyFrame, rules: Identity, a
     ranks = {each.id_type: rank for rank, each in enumerate(rules.identifiers)}
     kind = pl.col("id_type").replace_strict(ranks, default=None, return_dtype=pl.UInt8)
     ranked = _distinct(identifiers).with_columns(kind=kind).drop_nulls("kind").sort("kind", "value")
-    is_blocked = ranked.select(_blocked(rules)).to_series()
+    is_blocked = ranked.select(names_nobody(rules)).to_series()
     nodes, blocked_ids = ranked.filter(~is_blocked), ranked.filter(is_blocked)
     pairs = sets.select(pl.int_range(pl.len(), dtype=pl.UInt32).alias("set"), "ids").explode("ids", empty_as_null=False)
     members, blocked = (_members(pairs, each) for each in (nodes, blocked_ids))
@@ -108,7 +108,7 @@ def _members(pairs: pl.DataFrame, nodes: pl.DataFrame) -> pl.DataFrame:
 # --- blocked values ---------------------------------------------------------------------------------
 
 
-def _blocked(rules: Identity) -> pl.Expr:
+def names_nobody(rules: Identity) -> pl.Expr:
     """True for values that must not become identifiers (I-10 to I-14)."""
     own = ((pl.col("id_type") == each.id_type) & _matches(pl.col("value"), each.blocked) for each in rules.identifiers)
     return pl.any_horizontal(_matches(pl.col("value"), rules.blocked), *own)

@@ -34,7 +34,12 @@ def profile_ids(identifiers: pl.DataFrame) -> list[str]:
 def profile_id(collection: str, id_type: str, value: str) -> str:
     """`use_` or `acc_` and a hash; two profiles cannot share it, for an identifier creates only one."""
     digest = hashlib.sha256("\0".join((collection, id_type, value)).encode()).hexdigest()
-    return f"{collection[:3]}_{digest[:ID_LENGTH]}"
+    return f"{prefix(collection)}{digest[:ID_LENGTH]}"
+
+
+def prefix(collection: str) -> str:
+    """What the ids of profiles of a collection begin with."""
+    return f"{collection[:3]}_"
 
 
 def resolution(graph: Graph, placed: Placed) -> Resolution:

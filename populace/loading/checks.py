@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from populace import destinations as adapters
-from populace.definitions import RESERVED, Destination, Space
+from populace.definitions import RESERVED, Destination, Family, Space, Sql, Trait
 from populace.loading.documents import Document
 from populace.loading.variables import resolve_text
 from populace.nodes import Between, references, walk
@@ -58,7 +58,8 @@ def check(space: Space, others: list[Space], documents: Documents, around: Aroun
 
 
 def _check_keys(space: Space, documents: Documents) -> None:
-    places = {each.key: each.at for each in space.traits} | {each.key: each.at for each in space.families}
+    defined: tuple[Trait | Family | Sql, ...] = (*space.traits, *space.families, *space.sql)
+    places = {each.key: each.at for each in defined}
     for key in places:
         if key in RESERVED:
             documents["traits"].report((key,), f"'{key}' is a column of every table; choose another key")
@@ -134,9 +135,10 @@ def _shared_archives(space: Space) -> list[str]:
 def warnings(space: Space) -> tuple[str, ...]:
     """Legal things that are probably not meant (Q-28)."""
     found = []
-    keys = {each.key for each in space.computed}
+    keys = {each.key for each in (*space.computed, *space.sql)}
     families = {each.key for each in space.families}
-    other = "a custom trait, or one of a family" if space.families else "a custom trait"
+    others = ["a custom trait", *(["one of a family"] if families else []), *(["a column of SQL"] if space.sql else [])]
+    other = ", or ".join(others)
     for each in (*space.computed, *space.families):
         for key in sorted(references(each.query) - keys):
             if key in families:

@@ -33,9 +33,15 @@ def schedule(document: Document, key: str, shape: shapes.SqlShape) -> str | None
 
 
 def check(space: Space, documents: Mapping[str, Document]) -> None:
-    """Report connections that nobody made."""
+    """Report connections that nobody made, and statements that must not run."""
+    if not space.sql:
+        return
+    from populace.sql import reasons  # takes longer to load than all the rest
+
     known = {LAKE, *dict(space.connections)}
     for each in space.sql:
         if each.connection not in known:
             problem = f"'{each.key}': no connection '{each.connection}'{meant(each.connection, known)}"
             documents["traits"].report((each.key, "sql", "connection"), problem)
+        for reason in reasons(each.statement, "lake" if each.connection == LAKE else "postgresql"):
+            documents["traits"].report((each.key, "sql", "query"), f"'{each.key}': {reason}")

@@ -11,7 +11,7 @@ from populace.definitions import Trait
 from populace.errors import DefinitionError
 from populace.lake import runs
 from populace.nodes import references
-from populace.space import people
+from populace.space import people, sql_columns
 from populace.space.opening import OpenSpace
 from populace.space.people import People
 from populace.space.schemas import RUN, empty
@@ -76,7 +76,11 @@ def _check_rings(space: OpenSpace) -> None:
 
 
 def of_run(space: OpenSpace, run_id: str) -> OpenSpace:
-    """The space with the traits that its families have in a run; those that are defined by themselves now go before."""
+    """The space with the traits that its families and statements have in a run; what is defined now goes before."""
+    return sql_columns.of_run(_families_of_run(space, run_id), run_id)
+
+
+def _families_of_run(space: OpenSpace, run_id: str) -> OpenSpace:
     families = {each.key: each for each in space.definition.families}
     if not families or not runs.has(space.lake, run_id, TABLE):  # runs of earlier versions have no such table
         return space

@@ -11,7 +11,7 @@ from populace import identity, loading
 from populace.definitions import Identity
 from populace.errors import UsageError
 from populace.lake import runs
-from populace.space import families, linking, recompute, views
+from populace.space import families, lake_views, linking, recompute, sql_columns, views
 from populace.space.accounts import Accounts
 from populace.space.everybody import Everybody, members_of, reduced, traits_of
 from populace.space.opening import OpenSpace
@@ -66,8 +66,8 @@ def _kinds(violations: pl.DataFrame) -> dict[str, int]:
 
 
 def resolution_of(space: OpenSpace, run_id: str) -> identity.Resolution:
-    """The identity tables of a run, without accounts, which no rule of identity makes."""
-    found = {name: runs.table(space.lake, run_id, name) for name in recompute.IDENTITY}
+    """The identity tables of a run, without accounts and rows of SQL, which no rule of identity makes."""
+    found = {name: lake_views.untouched(space, run_id, name) for name in recompute.IDENTITY}
     for name in ("profiles", "external_ids"):
         found[name] = found[name].filter(pl.col("collection") == "users")
     return identity.Resolution(**{name: each.collect() for name, each in found.items()})
@@ -161,8 +161,11 @@ def _audiences(space: OpenSpace, run: recompute.Run, after: identity.Resolution)
     computed = traits_of(values.of_profiles, everybody, expanded.definition.traits)
     members = members_of(expanded, everybody, definition.audiences, values, computed, run.as_of)
     tried = dict(members.group_by("audience").len().iter_rows())
-    held = dict(runs.table(space.lake, run.run_id, "memberships").group_by("audience").len().collect().iter_rows())
+    memberships = lake_views.untouched(space, run.run_id, "memberships")
+    held = dict(memberships.group_by("audience").len().collect().iter_rows())
+    of_sql = sql_columns.readers(families.of_run(space, run.run_id))  # their columns belong to the people of the run
     return [
         {"audience": each.key, "before": held.get(each.key, 0), "after": tried.get(each.key, 0)}
         for each in definition.audiences
+        if each.key not in of_sql
     ]

@@ -20,7 +20,7 @@ from populace.definitions import Audience, Family, Identity, Limit, Trait
 from populace.errors import StaleError, UsageError
 from populace.lake import ledger, runs, tables
 from populace.lake.objects import read_json, write_json
-from populace.space import families, linking, people, undated
+from populace.space import families, linking, people, snapshots, undated
 from populace.space.everybody import Everybody, Values, members_of, reduced, traits_of
 from populace.space.opening import OpenSpace
 from populace.space.schemas import LAKE, RUN, empty
@@ -93,6 +93,7 @@ def plan(space: OpenSpace, as_of: datetime, *, allow_stale: bool = False) -> Run
         "before": runs.before(space.lake, runs.iso(as_of)),
         "code": f"{populace.__version__}+{_code()}",
         "definitions": _definitions(space),
+        "sql": snapshots.chosen(space, as_of),
         "slices": _slices(space, sources),
         "stale": sorted(stale),
     }
@@ -284,10 +285,13 @@ def complete(space: OpenSpace, run: Run) -> dict:
     sizes = {each.key: 0 for each in space.definition.audiences} | dict(audience_sizes.iter_rows())
     trait_sizes = runs.table(space.lake, run.run_id, "traits").select(pl.exclude("profile_id").count()).collect()
     profiles = runs.table(space.lake, run.run_id, "profiles")
+    known = families.of_run(space, run.run_id).definition
+    told = runs.table(space.lake, run.run_id, "sql_rows").collect().rows(named=True)
     document = run.document | {
+        "sql": {each["sql"]: run.document["sql"][each["sql"]] | {"counts": each} for each in told},
         "tables": counted,
         "accounts": profiles.filter(pl.col("collection") == "accounts").select(pl.len()).collect().item(),
-        "of_accounts": sorted(each.key for each in space.definition.computed if each.level == "account"),
+        "of_accounts": sorted(each.key for each in known.delivered if each.level == "account"),
         "audiences": sizes,
         "traits": trait_sizes.row(0, named=True) if trait_sizes.width else {},
         "undated": runs.table(space.lake, run.run_id, undated.TABLE).collect().rows(named=True),

@@ -21,6 +21,11 @@ RUN: dict[str, Columns] = {
         "profile_id": pl.String, "name": pl.String, "value": pl.String, "updated_at": INSTANT, "source": pl.String,
     },
     "families": {"family": pl.String, "key": pl.String, "value": pl.String},
+    "sql_traits": {"sql": pl.String, "key": pl.String, "type": pl.String},
+    "sql_rows": {
+            "sql": pl.String, "rows": pl.Int64, "too_large": pl.Int64, "blocked": pl.Int64, "repeated": pl.Int64,
+            "known": pl.Int64, "created": pl.Int64, "strangers": pl.Int64,
+        },
     "memberships": {"audience": pl.String, "profile_id": pl.String, "entered_at": INSTANT},
     "changes": {"audience": pl.String, "profile_id": pl.String, "change": pl.String},
     "link_values": {"profile_id": pl.String, "account_id": pl.String},

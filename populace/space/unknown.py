@@ -35,7 +35,7 @@ def in_definitions(space: OpenSpace, run: Run) -> list[str]:
 
 def _known(space: OpenSpace, run: Run, queries: Iterable[Query]) -> set[str]:
     """The traits that there are; custom ones are looked for only where the queries read others than are defined."""
-    defined = {each.key for each in space.definition.computed}
+    defined = {each.key for each in space.definition.delivered}
     if not any(references(each) - defined for each in queries):
         return defined
     custom = runs.table(space.lake, run.run_id, "custom_traits").select(pl.col("name").unique())
@@ -44,9 +44,12 @@ def _known(space: OpenSpace, run: Run, queries: Iterable[Query]) -> set[str]:
 
 def _traits(space: OpenSpace, query: Query, known: set[str]) -> Iterator[str]:
     families = {each.key for each in space.definition.families}
+    statements = {each.key for each in space.definition.sql}
     for key in sorted(references(query)):
         if key in families:
             yield f"'{key}' is a family; name one of its traits"
+        elif key in statements - known:
+            yield f"'{key}' comes from SQL and has no column of that name; name one of its columns"
         elif key not in known and names(key)[0] not in known:
             yield f"nobody has a trait '{key}' and nothing here is called so{_meant(key, known)}"
 

@@ -14,7 +14,7 @@ from populace.space import standing
 from populace.space.opening import OpenSpace
 
 LATEST_EVENTS = 10
-LATER: dict[str, Any] = {"undated": [], "accounts": 0, "of_accounts": []}
+LATER: dict[str, Any] = {"undated": [], "accounts": 0, "of_accounts": [], "sql": {}}
 
 
 def current(space: OpenSpace) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from populace.errors import LakeError
 from populace.lake import runs
 from populace.lake.objects import LocalStore
-from populace.space import OpenSpace, open_space, recompute
+from populace.space import OpenSpace, open_space, recompute, statements
 from tasks.delivery import Ways, deliver
 from tests import driving
 from tests.companies import AS_OF
@@ -26,7 +26,12 @@ def follow(space: OpenSpace, as_of: datetime = AS_OF, environ: dict[str, str] | 
     """Replay, compute, publish, deliver: the steps of `flows.recompute` and its tasks; the accounts of the delivery."""
     driving.replay_all(space, as_of)
     run = recompute.plan(space, as_of)
-    for stage in (recompute.resolve_identities, recompute.compute_traits, recompute.evaluate_audiences):
+    for stage in (
+        recompute.resolve_identities,
+        recompute.compute_traits,
+        statements.compute,
+        recompute.evaluate_audiences,
+    ):
         if not runs.manifest(space.lake, run.run_id):
             stage(space, run)
     if not runs.manifest(space.lake, run.run_id):

@@ -88,7 +88,7 @@ def published(lake: Path) -> dict[str, pl.DataFrame]:
 
 def test_a_deployed_cron_yields_scheduled_runs(prefect_server, deployments, wait_until):
     """Under SQLAlchemy 2.1 everything here succeeds, and no run is ever created."""
-    assert set(deployments) == {"recompute", "backfill", "sync"}
+    assert set(deployments) == {"recompute", "backfill", "refresh", "sync"}
     wanted = {
         "deployments": {"name": {"any_": ["recompute"]}},
         "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}},

@@ -1,0 +1,22 @@
+"""What a statement of SQL traits gives now, for the command `preview`."""
+
+import os
+
+from populace.cli import output
+from populace.cli.local import secret
+from populace.space import OpenSpace
+
+
+def preview(space: OpenSpace, key: str, *, as_json: bool) -> None:
+    """Run the statement of an entry now, read only, and show what it gives and whom of that the run knows."""
+    from tasks import asking
+
+    found = asking.preview(space, key, os.environ, secret)
+    if as_json:
+        output.emit([{"run_id": found.run_id, "columns": found.columns} | found.counts | {"sample": found.sample}])
+        return
+    known_by = f"run {found.run_id}" if found.run_id else "no run yet"
+    output.screen.print(f"[bold]{found.counts['rows']:,}[/] rows, people known by {known_by}")
+    output.table("Columns", [{"column": name, "type": kind} for name, kind in found.columns.items()])
+    output.table("People", [found.counts])
+    output.table("Some of them: ✓ known, ? unknown", found.sample)

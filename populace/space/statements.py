@@ -1,0 +1,302 @@
+"""SQL traits in a run: the rows of statements as values of people, and the people that only a statement knows."""
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import polars as pl
+
+from populace import identity, sql
+from populace.definitions import GROUP_ID, Identity, Level, Sql
+from populace.errors import StatementError
+from populace.events import identifiers
+from populace.events.jsontext import JsonReader
+from populace.lake import runs
+from populace.space import families, lake_views, snapshots, sql_columns
+from populace.space.lake_views import SQL
+from populace.space.opening import OpenSpace
+from populace.space.recompute import Run, instant
+from populace.space.schemas import INSTANT, RUN, empty
+from populace.sql import rows
+from populace.sql.rows import PROFILE_ID, WHO, Given
+
+COUNTS = "sql_rows"
+HEX_DIGITS = 15  # of an id that a whole number holds, with room for one more
+COLLECTIONS: Mapping[Level, str] = {"user": "users", "account": "accounts"}
+
+
+@contextmanager
+def placed(statement: Sql) -> Iterator[None]:
+    """What is wrong with a statement is told with where it was written."""
+    try:
+        yield
+    except StatementError as cause:
+        message = f"{statement.at}: '{statement.key}': {cause}"
+        raise StatementError(message) from None
+
+
+def answer(found: pl.DataFrame, id_type: str, rules: Identity) -> Given:
+    """The rows that count of what `rows.typed` gave, by the identifiers of one type.
+
+    Raises
+    ------
+    StatementError
+        If the space has no identifiers of that type (T-40), or two rows have one (T-33).
+    """
+    who, is_blocked = _normalised(found.get_column(WHO), id_type, rules)
+    return rows.given(found, who, is_blocked, id_type)
+
+
+def _normalised(raw: pl.Series, id_type: str, rules: Identity) -> tuple[pl.Series, pl.Series]:
+    """Identifiers as they are compared, and which of them name nobody."""
+    if id_type == PROFILE_ID:
+        return raw, pl.repeat(value=False, n=raw.len(), dtype=pl.Boolean, eager=True)
+    if id_type == GROUP_ID:
+        value, is_blocked = identity.account(rules)
+        found = raw.to_frame(GROUP_ID).select(who=value)
+        return found.to_series(), found.rename({"who": GROUP_ID}).select(is_blocked).to_series()
+    rule = next((each for each in rules.identifiers if each.id_type == id_type), None)
+    if rule is None:
+        known = ", ".join(each.id_type for each in rules.identifiers)
+        message = f"its rows are known by {id_type}, which identity.yaml does not list; it lists {known}"
+        raise StatementError(message)
+    who = identifiers.normalised(raw, rule)
+    named = pl.DataFrame({"value": who}).with_columns(id_type=pl.lit(id_type))
+    return who, named.select(identity.names_nobody(rules)).to_series()
+
+
+def checked(statement: Sql, file: Path, rules: Identity) -> tuple[pl.DataFrame, str]:
+    """The rows that a statement wrote to a file, typed, and the type of their identifier; every rule is checked."""
+    found = pl.read_parquet(file)
+    chosen = rows.columns(found.columns, statement)
+    typed = rows.typed(found, chosen)
+    answer(typed, chosen.identifier, rules)
+    return typed.rename({WHO: chosen.identifier}), chosen.identifier
+
+
+# --- the stage --------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Making:
+    """The tables of a run while statements are added to them."""
+
+    external_ids: pl.LazyFrame
+    traits: pl.DataFrame
+    created: list[pl.DataFrame] = field(default_factory=list)
+    columns: list[tuple[str, str, str]] = field(default_factory=list)
+    counts: list[dict] = field(default_factory=list)
+
+
+def compute(space: OpenSpace, run: Run, *, keep: bool = True) -> dict[str, int]:
+    """The columns of all statements beside the computed traits of a run, and whoever has them.
+
+    Parameters
+    ----------
+    keep
+        Whether answers of the lake that fall due with this run become those of later runs until the next instant of
+        their schedule: not with a run of history.
+
+    Raises
+    ------
+    StatementError, DefinitionError
+        If a statement breaks a rule, or gives a trait that there is already; nothing is written then.
+    """
+    if not space.definition.sql:
+        for name in ("sql_traits", COUNTS):
+            runs.write(space.lake, run.run_id, name, empty(RUN[name]))
+        return {"sql_traits": 0}
+    known = families.of_run(space, run.run_id)
+    computed = [each.key for each in known.definition.traits]
+    making = _base(space, run, computed)
+    for statement in sorted(space.definition.sql, key=lambda each: each.key):
+        with placed(statement):
+            _add(space, run, statement, making, computed, keep=keep)
+    sql_columns.check(known, making.columns)
+    _write(space, run, making)
+    return {each["sql"]: each["known"] + each["created"] for each in making.counts}
+
+
+def _base(space: OpenSpace, run: Run, computed: list[str]) -> _Making:
+    """The tables as they were before any statement was added, also when this is done again."""
+    external_ids = runs.table(space.lake, run.run_id, "external_ids").filter(pl.col("source") != SQL)
+    traits = runs.table(space.lake, run.run_id, "traits").select("profile_id", *computed)
+    is_any = pl.any_horizontal(pl.col(computed).is_not_null()) if computed else pl.lit(value=False)
+    return _Making(external_ids, traits.filter(is_any).collect())
+
+
+def _add(space: OpenSpace, run: Run, statement: Sql, making: _Making, computed: list[str], *, keep: bool) -> None:
+    found, at = _found(space, run, statement, computed, keep=keep)
+    if found is None:
+        making.counts.append(dict.fromkeys(RUN[COUNTS], 0) | {"sql": statement.key})
+        return
+    chosen = rows.columns(found.columns, statement)
+    making.columns += [(statement.key, each, str(found.schema[each])) for each in chosen.traits]
+    given = answer(found.rename({chosen.identifier: WHO}), chosen.identifier, space.definition.identity)
+    del found  # what millions of rows are made from is not kept beside what is made
+    known = held(space, run.run_id, making.external_ids, statement.level, chosen.identifier)
+    mine, unknown = _parted(given.rows.lazy().join(known, on=WHO, how="left").collect())
+    counts = {"rows": given.read, "too_large": given.too_large, "blocked": given.blocked}
+    del given
+    once, made = _once(mine), _made(unknown, statement, chosen.identifier)
+    making.created.append(_created(made, statement, chosen.identifier, at))
+    fresh = [each for each in chosen.traits if each not in making.traits.columns]  # others are refused in the end
+    values = (pl.concat([once, made]) if made.height else once).select(PROFILE_ID, *fresh)
+    making.traits = making.traits.join(values, on=PROFILE_ID, how="full", coalesce=True)
+    more = {"repeated": mine.height - once.height, "known": once.height, "created": made.height}
+    strangers = unknown.height - made.height
+    making.counts.append({"sql": statement.key, **counts, **more, "strangers": strangers})
+
+
+def _found(
+    space: OpenSpace, run: Run, statement: Sql, computed: list[str], *, keep: bool
+) -> tuple[pl.DataFrame | None, datetime]:
+    """The answer of a statement, and of which instant it is; None where there was none yet."""
+    entry = run.document["sql"][statement.key]
+    if "snapshot" in entry:
+        return snapshots.read(space, entry), instant(entry["at"])
+    if statement.connection != snapshots.LAKE:
+        return None, run.as_of
+    with tempfile.TemporaryDirectory(prefix="populace-") as name:
+        found, identifier = asked(space, run, statement, Path(name), computed)
+        if keep and statement.schedule:
+            snapshots.keep(space, statement, run.as_of, found, identifier, Path(name))
+    return found, run.as_of
+
+
+def asked(space: OpenSpace, run: Run, statement: Sql, folder: Path, computed: list[str]) -> tuple[pl.DataFrame, str]:
+    """What a statement over the lake answers as of a run, and the identifier of its rows; as `checked`."""
+    views = lake_views.write(space, run, sql.tables(statement.statement), folder, computed)
+    into = folder / "answer.parquet"
+    sql.ask(
+        statement.statement,
+        views,
+        run.as_of,
+        into,
+        timeout=statement.timeout,
+        most_rows=statement.most_rows,
+        most_columns=rows.MOST_COLUMNS,
+    )
+    return checked(statement, into, space.definition.identity)
+
+
+# --- whose a row is ---------------------------------------------------------------------------------
+
+
+def held(space: OpenSpace, run_id: str, external_ids: pl.LazyFrame, level: Level, id_type: str) -> pl.LazyFrame:
+    """(who, profile_id) of everybody with an identifier of a type; by old ids of profiles as well."""
+    collection = COLLECTIONS[level]
+    if id_type != PROFILE_ID:
+        is_asked = (pl.col("collection") == collection) & (pl.col("id_type") == id_type)
+        return external_ids.filter(is_asked).select(pl.col("id_value").alias(WHO), PROFILE_ID)
+    now = runs.table(space.lake, run_id, "profiles").filter(pl.col("collection") == collection)
+    merged = runs.table(space.lake, run_id, "merges").select(
+        pl.col(PROFILE_ID).alias(WHO), pl.col("canonical_id").alias(PROFILE_ID)
+    )
+    return pl.concat(
+        [now.select(pl.col(PROFILE_ID).alias(WHO), PROFILE_ID), merged.join(now, on=PROFILE_ID, how="semi")]
+    )
+
+
+def _parted(named: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The rows of people that the run knows, and the others; none is copied where all are of one kind."""
+    is_known = named.get_column(PROFILE_ID).is_not_null()
+    if is_known.all() or not is_known.any():
+        return (named, named.clear()) if is_known.any() else (named.clear(), named)
+    return named.filter(is_known), named.filter(~is_known)
+
+
+def _made(unknown: pl.DataFrame, statement: Sql, id_type: str) -> pl.DataFrame:
+    """The rows of nobody with the ids of the profiles that they make; an id of the lake that is gone makes none."""
+    if id_type == PROFILE_ID or unknown.is_empty():
+        return unknown.clear()
+    return unknown.with_columns(ids(unknown.get_column(WHO), COLLECTIONS[statement.level], id_type))
+
+
+def ids(who: pl.Series, collection: str, id_type: str) -> pl.Series:
+    """The same as `identity.profile_id` of each, for millions."""
+    texts = pl.select(pl.concat_str(pl.lit(collection), pl.lit(id_type), who, separator="\0")).to_series()
+    with JsonReader() as reader:
+        digests = reader.sha256(texts)
+    return (identity.prefix(collection) + digests.str.head(identity.ID_LENGTH)).alias(PROFILE_ID)
+
+
+def _once(mine: pl.DataFrame) -> pl.DataFrame:
+    """One row per profile: of several identifiers of one person the one that sorts first counts."""
+    is_shared = mine.get_column(PROFILE_ID).is_duplicated()
+    if not is_shared.any():
+        return mine
+    first = mine.filter(is_shared).sort(WHO).unique(PROFILE_ID, keep="first", maintain_order=True)
+    return pl.concat([mine.filter(~is_shared), first])
+
+
+def _created(made: pl.DataFrame, statement: Sql, id_type: str, at: datetime) -> pl.DataFrame:
+    """Profiles of rows, as rows of `external_ids`."""
+    return made.select(
+        PROFILE_ID,
+        pl.lit(COLLECTIONS[statement.level]).alias("collection"),
+        pl.lit(id_type).alias("id_type"),
+        pl.col(WHO).alias("id_value"),
+        pl.col(WHO).alias("raw_value"),
+        pl.lit(at, INSTANT).alias("added_at"),
+        pl.lit(f"sql:{statement.key}").alias("message_id"),
+        pl.lit(SQL).alias("source"),
+    )
+
+
+# --- writing ----------------------------------------------------------------------------------------
+
+
+def _write(space: OpenSpace, run: Run, making: _Making) -> None:
+    """The tables of the run, changed; those of people last, so that there is room for them."""
+    names = [name for name in making.traits.columns if name != PROFILE_ID]
+    is_any = pl.any_horizontal(pl.col(names).is_not_null()) if names else pl.lit(value=False)
+    runs.write(space.lake, run.run_id, "traits", _ordered(making.traits.filter(is_any)))
+    making.traits = making.traits.clear()
+    columns = pl.DataFrame(making.columns, schema=RUN["sql_traits"], orient="row").sort("sql", "key")
+    runs.write(space.lake, run.run_id, "sql_traits", columns)
+    runs.write(space.lake, run.run_id, COUNTS, pl.DataFrame(making.counts, schema=RUN[COUNTS]))
+    before = runs.table(space.lake, run.run_id, "external_ids").filter(pl.col("source") == SQL).collect()
+    created = _people(making.created)
+    making.created.clear()
+    if before.height or created.height:
+        _write_people(space, run, making, created, before)
+
+
+def _people(parts: list[pl.DataFrame]) -> pl.DataFrame:
+    """Everybody whom only statements know, once, as of the first statement that knows them, by profile id."""
+    some = [each for each in parts if each.height]
+    if len(some) < 2:
+        return _ordered(some[0]) if some else empty(RUN["external_ids"])
+    return _ordered(pl.concat(some).sort("added_at", "message_id").unique(PROFILE_ID, keep="first"))
+
+
+def _ordered(found: pl.DataFrame) -> pl.DataFrame:
+    """Rows by profile id, which is hexadecimal but for its beginning; numbers are sorted faster than text."""
+    ids = found.get_column(PROFILE_ID)
+    start = len(identity.prefix(COLLECTIONS["user"]))
+    number = ids.str.slice(start, HEX_DIGITS).str.to_integer(base=16, dtype=pl.Int64, strict=False)
+    is_user = ids.str.starts_with(identity.prefix(COLLECTIONS["user"]))  # accounts come before
+    rows_ = found[(number + is_user.cast(pl.Int64) * 16**HEX_DIGITS).arg_sort()]
+    return rows_ if rows_.get_column(PROFILE_ID).is_sorted() else found.sort(PROFILE_ID)
+
+
+def _write_people(space: OpenSpace, run: Run, making: _Making, created: pl.DataFrame, before: pl.DataFrame) -> None:
+    """Identifiers first, which say what of the other tables was made here, should this be done again."""
+    runs.write(space.lake, run.run_id, "external_ids", _merged(making.external_ids.collect(), created))
+    profiles, retired = (runs.table(space.lake, run.run_id, name).collect() for name in ("profiles", "retired"))
+    profiles = profiles.join(before, on=PROFILE_ID, how="anti", maintain_order="left") if before.height else profiles
+    new = created.select(PROFILE_ID, "collection", pl.col("added_at").alias("created_at"))
+    runs.write(space.lake, run.run_id, "profiles", _merged(profiles, new))
+    # Whom only a statement knew in the run before as well is no id that leads nowhere.
+    runs.write(
+        space.lake, run.run_id, "retired", retired.join(created, on=PROFILE_ID, how="anti", maintain_order="left")
+    )
+
+
+def _merged(rows: pl.DataFrame, more: pl.DataFrame) -> pl.DataFrame:
+    """Both tables as one, in the order of profile ids that each of them has; they have none in common."""
+    return rows.lazy().merge_sorted(more.lazy(), PROFILE_ID).collect() if more.height else rows

@@ -1,0 +1,75 @@
+"""Asks a database for the rows of a statement, without Prefect: to be kept for runs, or only to be looked at."""
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+import polars as pl
+
+from populace.definitions import Sql
+from populace.space import OpenSpace, snapshots, sql_previews, statements
+from populace.space.sql_previews import Found
+from populace.sql.rows import MOST_COLUMNS
+from tasks import databases
+from tasks.settings import Secret, resolve
+
+
+def kept(space: OpenSpace, key: str, as_of: datetime, environ: Mapping[str, str], secret: Secret | None) -> int:
+    """Ask a database, and keep the answer as that of the last instant of the schedule; returns how many rows.
+
+    Raises
+    ------
+    StatementError
+        If the statement, or what it gives, is wrong; nothing is kept then.
+    Transient, Refused
+        If the database cannot be reached, or its address is not known here.
+    """
+    statement = _named(space, key)
+    at = snapshots.tick(statement, as_of)
+    assert at is not None
+    with _answered(space, statement, environ, secret) as (found, identifier, folder):
+        snapshots.keep(space, statement, at, found, identifier, folder)
+        return found.height
+
+
+def preview(space: OpenSpace, key: str, environ: Mapping[str, str], secret: Secret | None) -> Found:
+    """What a statement gives now, and whom of that the current run knows; nothing is written (T-42).
+
+    Raises
+    ------
+    StatementError, Transient, Refused
+        As `kept`.
+    UsageError
+        If a statement over the lake has no published run to look at.
+    """
+    statement = _named(space, key)
+    if statement.connection == snapshots.LAKE:
+        return sql_previews.of_lake(space, statement)
+    with _answered(space, statement, environ, secret) as (found, identifier, _):
+        return sql_previews.about(space, statement, found, identifier)
+
+
+@contextmanager
+def _answered(
+    space: OpenSpace, statement: Sql, environ: Mapping[str, str], secret: Secret | None
+) -> Iterator[tuple[pl.DataFrame, str, Path]]:
+    """The rows of a statement, the identifier they have, and a folder that lasts as long as this does."""
+    connections = dict(space.definition.connections)
+    address = resolve({"url": connections[statement.connection]}, environ, secret)["url"]
+    with tempfile.TemporaryDirectory(prefix="populace-") as name, statements.placed(statement):
+        into = Path(name) / "answer.parquet"
+        databases.fetch(
+            address,
+            statement.statement,
+            into,
+            timeout=statement.timeout,
+            most_rows=statement.most_rows,
+            most_columns=MOST_COLUMNS,
+        )
+        yield (*statements.checked(statement, into, space.definition.identity), Path(name))
+
+
+def _named(space: OpenSpace, key: str) -> Sql:
+    return next(each for each in space.definition.sql if each.key == key)
