@@ -6,6 +6,7 @@ PopulaceError              1  the command failed; the published run is as it was
 ├── ArchiveError           1  the archive cannot be read: bucket, credentials, a broken object
 ├── LakeError              1  the lake cannot be read or written
 ├── StaleError             1  a connected source is not completely replayed
+├── StatementError         1  a statement of SQL cannot be run, or gives no traits
 └── DestinationError       1  a destination cannot be reached or refuses us
     ├── Transient             worth another try
     │   └── Waiting           records wait for the next sync, since this one has tried long enough
@@ -48,6 +49,10 @@ class LakeError(PopulaceError):
 
 class StaleError(PopulaceError):
     """A connected source has objects that are not replayed yet, so a run would be stale."""
+
+
+class StatementError(PopulaceError):
+    """A statement of an SQL trait cannot be run, or what it gives breaks a rule (T-31 to T-46)."""
 
 
 class DestinationError(PopulaceError):

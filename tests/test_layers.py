@@ -37,6 +37,7 @@ COMPOSED = STAGE | {
     "populace.lake",
     "populace.loading",
     "populace.query",
+    "populace.sql",
     "populace.sync",
     "populace.traits",
 }
@@ -50,7 +51,8 @@ ENGINE = {
     "populace.definitions": frozenset({"populace.errors", "populace.nodes"}),
     "populace.query": WORDS | {"lark"},
     # loading checks what each kind of destination asks for, and that two spaces share no account of it
-    "populace.loading": WORDS | {"populace.query", "populace.destinations", "yaml", "pydantic", "cronsim"},
+    "populace.loading": WORDS
+    | {"populace.query", "populace.destinations", "populace.sql", "yaml", "pydantic", "cronsim"},
     "populace.expressions": WORDS | {"polars", "populace.query"},
     "populace.events": STAGE | {"duckdb", "pyarrow"},
     "populace.identity": STAGE | {"numpy", "scipy"},
@@ -60,6 +62,8 @@ ENGINE = {
     # numpy: identifiers are paired by walking through sorted numbers
     "populace.sync": STAGE | {"numpy"},
     "populace.destinations": STAGE | {"httpx"},
+    # pgparse: the parser of PostgreSQL itself; duckdb: that of statements over the lake, and what runs them
+    "populace.sql": STAGE | {"duckdb", "pyarrow", "pgparse"},
     # uuid: names of unfinished files; numpy: the index of messages is sorted arrays, mapped from files
     # expressions: how a number is written as JSON, where columns of several types are united
     "populace.lake": WORDS | {"populace.expressions", "polars", "pyarrow", "boto3", "botocore", "uuid", "numpy"},

@@ -97,8 +97,16 @@ def test_an_unknown_setting_of_a_destination_is_told_with_those_that_there_are(p
         ("traits", "t: {sql: {connection: w}}", "1: 't.sql.query' is missing"),
         ("traits", "t: {sql: {connection: w, query: select 1}}", "1: 't': no connection 'w'; there is lake"),
         ("traits", f't: {{query: "{COUNT}", sql: {{connection: lake, query: s}}}}', "1: 't' comes from `sql`; leave"),
-        ("traits", "t: {sql: {connection: lake, query: s, schedule: often}}", "1: 'often' is no cron expression"),
-        ("traits", "t: {sql: {connection: lake, query: s, schedule: '*/5 * * * *'}}", "1: '*/5 * * * *' is more often"),
+        (
+            "traits",
+            "t: {sql: {connection: lake, query: from a, schedule: often}}",
+            "1: 'often' is no cron expression",
+        ),
+        (
+            "traits",
+            "t: {sql: {connection: lake, query: from a, schedule: '*/5 * * * *'}}",
+            "1: '*/5 * * * *' is more often",
+        ),
         ("traits", f't: {{query: "{COUNT}", events_of: account}}', "1: 't' is about people; `events_of` belongs to"),
         ("traits", f'1t: {{query: "{COUNT}"}}', "1: '1t': write a lower-case key such as new_users_7_days"),
         ("traits", f'profile_id: {{query: "{COUNT}"}}', "1: 'profile_id' is a column of every table; choose"),
