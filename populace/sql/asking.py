@@ -108,7 +108,8 @@ def _opened(views: Mapping[str, Path], as_of: datetime, folder: Path) -> Iterato
 
 
 def _files(name: str, path: Path) -> list[str]:
-    found = sorted(glob(str(path))) or [str(path)] * path.is_file()  # noqa: PTH207, a path may be absolute
+    # PTH207: a path may be absolute, and Path.glob takes none that is
+    found = [str(path)] if path.is_file() else sorted(glob(str(path), recursive=True))  # noqa: PTH207
     if not found:
         message = f"the view {name} has no file"
         raise StatementError(message)
@@ -116,12 +117,16 @@ def _files(name: str, path: Path) -> list[str]:
 
 
 def _make_view(connection: duckdb.DuckDBPyConnection, name: str, files: list[str]) -> None:
-    schema, _, view = name.rpartition(".")
+    schema, _, view = name.rpartition(".")  # which may be there already in another spelling, Events and events
     place = ".".join(_quoted(each) for each in (schema, view) if each)
     if schema:
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {_quoted(schema)}")
     source = f"read_parquet({_listed(files)}, union_by_name = true, hive_partitioning = false)"
-    connection.execute(f"CREATE VIEW {place} AS SELECT * FROM {source}")
+    try:
+        connection.execute(f"CREATE OR REPLACE VIEW {place} AS SELECT * FROM {source}")
+    except duckdb.Error:
+        message = f"the view {name} cannot be read; its files are damaged, or not Parquet"
+        raise StatementError(message) from None
 
 
 def _quoted(name: str) -> str:
