@@ -248,7 +248,7 @@ def connect(url: str, pace: Pace, base: Path) -> Any:
     from adbc_driver_postgresql import dbapi as postgresql
 
     # libpq takes whole seconds, and reads less than 2 as 2.
-    connection = postgresql.connect(_with(url, {"connect_timeout": max(round(pace.timeout), 2), **KEEPALIVE}))
+    connection = postgresql.connect(with_options(url, {"connect_timeout": max(round(pace.timeout), 2), **KEEPALIVE}))
     lock = max(min(LOCK_SECONDS, pace.window), 1.0)
     return _set_up(connection, f"SET lock_timeout = {round(lock * 1000)}")
 
@@ -259,7 +259,7 @@ def _set_up(connection: Any, statement: str) -> Any:
     return connection
 
 
-def _with(url: str, options: dict[str, int]) -> str:
+def with_options(url: str, options: dict[str, int]) -> str:
     """The URL with these options of libpq, of which those that it names already stay."""
     missing = [f"{name}={value}" for name, value in options.items() if f"{name}=" not in url]
     return url + ("&" if "?" in url else "?") + "&".join(missing) if missing else url

@@ -62,7 +62,8 @@ ENGINE = {
     # numpy: identifiers are paired by walking through sorted numbers
     "populace.sync": STAGE | {"numpy"},
     "populace.destinations": STAGE | {"httpx"},
-    "populace.sql": STAGE | {"duckdb"},
+    # pgparse: the parser of PostgreSQL itself; duckdb: that of statements over the lake, and what runs them
+    "populace.sql": STAGE | {"duckdb", "pyarrow", "pgparse"},
     # uuid: names of unfinished files; numpy: the index of messages is sorted arrays, mapped from files
     # expressions: how a number is written as JSON, where columns of several types are united
     "populace.lake": WORDS | {"populace.expressions", "polars", "pyarrow", "boto3", "botocore", "uuid", "numpy"},

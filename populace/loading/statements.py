@@ -6,13 +6,15 @@ from itertools import islice, pairwise
 
 from cronsim import CronSim, CronSimError
 
-from populace.definitions import Space
+from populace.definitions import Space, Sql
 from populace.loading import shapes
 from populace.loading.checks import meant
 from populace.loading.documents import Document
+from populace.sql import reasons
 
 LAKE = "lake"
 USUAL = "0 */12 * * *"  # T-37
+POSTGRESQL = ("postgresql://", "${")  # how the URL of a connection begins
 OFTEN = timedelta(hours=1)
 TICKS = 50  # of a schedule that are looked at
 
@@ -33,15 +35,21 @@ def schedule(document: Document, key: str, shape: shapes.SqlShape) -> str | None
 
 
 def check(space: Space, documents: Mapping[str, Document]) -> None:
-    """Report connections that nobody made, and statements that must not run."""
-    if not space.sql:
-        return
-    from populace.sql import reasons  # takes longer to load than all the rest
-
-    known = {LAKE, *dict(space.connections)}
+    """Report connections that nobody made or that lead elsewhere, and statements that must not run."""
+    connections = dict(space.connections)
+    for name, url in connections.items():
+        if not url.startswith(POSTGRESQL):
+            problem = f"'{name}': the URL of a connection begins with postgresql://, or is a variable such as ${{NAME}}"
+            documents["space"].report(("connections", name), problem)
     for each in space.sql:
-        if each.connection not in known:
-            problem = f"'{each.key}': no connection '{each.connection}'{meant(each.connection, known)}"
+        if each.connection == LAKE or each.connection in connections:
+            _check_statement(each, documents["traits"])
+        else:
+            problem = f"'{each.key}': no connection '{each.connection}'{meant(each.connection, {LAKE, *connections})}"
             documents["traits"].report((each.key, "sql", "connection"), problem)
-        for reason in reasons(each.statement, "lake" if each.connection == LAKE else "postgresql"):
-            documents["traits"].report((each.key, "sql", "query"), f"'{each.key}': {reason}")
+
+
+def _check_statement(statement: Sql, document: Document) -> None:
+    """Report why a statement must not run; by the parser of the database that would run it."""
+    for reason in reasons(statement.statement, "lake" if statement.connection == LAKE else "postgresql"):
+        document.report((statement.key, "sql", "query"), f"'{statement.key}': {reason}")

@@ -1,33 +1,46 @@
-"""Statements of SQL traits: which tables they read, and their answers over views of the lake."""
+"""Statements of SQL traits: whether one may run, what it reads, and its rows over the lake (3.6).
 
-import json
-from collections.abc import Iterator, Mapping
+A statement comes from whoever may write definitions, and reads; so it is one SELECT and nothing else. It is checked by
+the parser of the database that will run it, and the connection that runs it can do no more even where that errs.
+"""
+
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
-
-import duckdb
-
-from populace.errors import StatementError
+from typing import Literal
 
 __all__ = ["ask", "reasons", "tables"]
 
+Dialect = Literal["postgresql", "lake"]
 
-def reasons(statement: str, dialect: Literal["postgresql", "lake"]) -> list[str]:
-    """Why a statement would not be run; what a database refuses only the database says."""
-    if dialect == "postgresql":
-        return []
-    found = _parsed(statement)
-    return [found["error_message"]] if found["error"] else []
+
+def reasons(statement: str, dialect: Dialect) -> list[str]:
+    """Why a statement must not run, with what to write instead; empty where it may.
+
+    Examples
+    --------
+    >>> reasons("SELECT user_id, plan FROM customers", "postgresql")
+    []
+    >>> reasons("SELECT 1; SELECT 2", "lake")
+    ['there are 2 statements; write one SELECT']
+    """
+    # Parsers are loaded only where a space has such statements.
+    from populace.sql import lake, postgresql
+
+    return (lake if dialect == "lake" else postgresql).reasons(statement)
 
 
 def tables(statement: str) -> frozenset[str]:
-    """The views that a statement over the lake reads, such as `profiles` and `event.order_completed`."""
-    nodes = list(_walk(_parsed(statement)))
-    inner = {each["key"] for node in nodes for each in node.get("cte_map", {}).get("map", [])}
-    read = (node for node in nodes if node.get("type") == "BASE_TABLE")
-    named = {".".join(filter(None, (node["schema_name"], node["table_name"]))) for node in read}
-    return frozenset(named - inner)
+    """The views of the lake that a statement reads, as they are written; none where it cannot be parsed.
+
+    Examples
+    --------
+    >>> sorted(tables("WITH a AS (SELECT * FROM events) SELECT * FROM a JOIN event.order_completed USING (profile_id)"))
+    ['event.order_completed', 'events']
+    """
+    from populace.sql import lake
+
+    return lake.tables(statement)
 
 
 def ask(
@@ -40,42 +53,23 @@ def ask(
     most_rows: int,
     most_columns: int,
 ) -> int:
-    """Write the rows of a statement over some views as Parquet; returns how many there are."""
-    del as_of, timeout
-    try:
-        with duckdb.connect() as connection:
-            for name, path in views.items():
-                schema, _, view = name.rpartition(".")
-                connection.execute(f'create schema if not exists "{schema or "main"}"')
-                place = str(path).replace("'", "''")
-                connection.execute(
-                    f'create view "{schema or "main"}"."{view}" as select * from read_parquet(\'{place}\')'
-                )
-            found = connection.sql(statement)
-            if len(found.columns) > most_columns:
-                message = f"it gives {len(found.columns)} columns, and may give {most_columns}"
-                raise StatementError(message)
-            found.write_parquet(str(into))
-            rows = connection.sql("select count(*) from read_parquet($1)", params=[str(into)]).fetchall()[0][0]
-    except duckdb.Error as cause:
-        message = str(cause).splitlines()[0]
-        raise StatementError(message) from None
-    if rows > most_rows:
-        message = f"it gives {rows:,} rows, and may give {most_rows:,}"
-        raise StatementError(message)
-    return rows
+    """Run a statement over the lake and write its rows to a Parquet file; returns how many there are.
 
+    Parameters
+    ----------
+    views
+        What the statement can read and nothing else: a name as `tables` gives it, and its Parquet file or a glob.
+    as_of
+        The instant that `as_of()` gives in the statement.
+    into
+        The file, which is written whole or not at all. It holds text, whole numbers, floats and Booleans; decimals
+        are floats, and dates and instants are ISO text in UTC.
 
-def _parsed(statement: str) -> dict[str, Any]:
-    found = duckdb.execute("select json_serialize_sql($1::varchar)", [statement]).fetchall()
-    return json.loads(found[0][0])
+    Raises
+    ------
+    StatementError
+        If the statement must not run, fails, takes too long, or gives what traits cannot be.
+    """
+    from populace.sql import asking
 
-
-def _walk(node: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(node, dict):
-        yield node
-        for each in node.values():
-            yield from _walk(each)
-    elif isinstance(node, list):
-        for each in node:
-            yield from _walk(each)
+    return asking.ask(statement, views, as_of, into, asking.Limits(timeout, most_rows, most_columns))

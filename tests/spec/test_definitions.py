@@ -97,8 +97,26 @@ def test_an_unknown_setting_of_a_destination_is_told_with_those_that_there_are(p
         ("traits", "t: {sql: {connection: w}}", "1: 't.sql.query' is missing"),
         ("traits", "t: {sql: {connection: w, query: select 1}}", "1: 't': no connection 'w'; there is lake"),
         ("traits", f't: {{query: "{COUNT}", sql: {{connection: lake, query: s}}}}', "1: 't' comes from `sql`; leave"),
-        ("traits", "t: {sql: {connection: lake, query: s, schedule: often}}", "1: 'often' is no cron expression"),
-        ("traits", "t: {sql: {connection: lake, query: s, schedule: '*/5 * * * *'}}", "1: '*/5 * * * *' is more often"),
+        (
+            "traits",
+            "t: {sql: {connection: lake, query: from a, schedule: often}}",
+            "1: 'often' is no cron expression",
+        ),
+        (
+            "traits",
+            "t: {sql: {connection: lake, query: from a, schedule: '*/5 * * * *'}}",
+            "1: '*/5 * * * *' is more often",
+        ),
+        (
+            "traits",
+            "t:\n  sql:\n    connection: lake\n    query: select now() as a",
+            "4: 't': now reads the clock;",
+        ),
+        (
+            "traits",
+            "t: {sql: {connection: lake, query: drop table a}}",
+            "1: 't': it is no SELECT; a statement",
+        ),
         ("traits", f't: {{query: "{COUNT}", events_of: account}}', "1: 't' is about people; `events_of` belongs to"),
         ("traits", f'1t: {{query: "{COUNT}"}}', "1: '1t': write a lower-case key such as new_users_7_days"),
         ("traits", f'profile_id: {{query: "{COUNT}"}}', "1: 'profile_id' is a column of every table; choose"),
@@ -447,3 +465,20 @@ def test_q28_an_unknown_trait_is_legal_and_warned_of_with_the_nearest_spelling(l
 def test_where_something_stands_is_no_part_of_what_it_means(load):
     text = f't: {{query: "{COUNT}"}}\n'
     assert load({"dev/traits.yaml": text}).traits == load({"dev/traits.yaml": f"\n\n{text}"}).traits
+
+
+@pytest.mark.parametrize("url", ["sqlite:w.db", "https://example.com", "file:///tmp/a", "dbname=shop"])
+def test_a_connection_leads_to_postgresql(problems, url):
+    text = f"space: dev\nlake: file:///l\nconnections:\n  w: {url}\n"
+    assert problems({"dev/space.yaml": text}) == [
+        "space.yaml:4: 'w': the URL of a connection begins with postgresql://, or is a variable such as ${NAME}"
+    ]
+
+
+@pytest.mark.parametrize("url", ["postgresql://me@db/shop", "${WAREHOUSE_URL}"])
+def test_a_statement_is_checked_for_the_database_that_runs_it(problems, url):
+    space = f"space: dev\nlake: file:///l\nconnections: {{w: '{url}'}}\n"
+    traits = "t:\n  sql:\n    connection: w\n    query: SELECT id FROM a FOR UPDATE\n"
+    assert problems({"dev/space.yaml": space, "dev/traits.yaml": traits}) == [
+        "traits.yaml:4: 't': FOR UPDATE and FOR SHARE lock rows; leave them out"
+    ]
