@@ -120,7 +120,9 @@ def _restrict(cursor: Any, limits: Limits) -> None:
         f"SET LOCAL statement_timeout = {milliseconds}",
         f"SET LOCAL lock_timeout = {LOCK_SECONDS * 1_000}",
         f"SET LOCAL idle_in_transaction_session_timeout = {IDLE_SECONDS * 1_000}",
-        "SET LOCAL standard_conforming_strings = on",  # strings end where our parser says that they do
+        # Strings end where our parser says that they do, whatever the server is set to.
+        "SET LOCAL standard_conforming_strings = on",
+        "SET LOCAL client_encoding = 'UTF8'",
         "SET LOCAL TimeZone = 'UTC'",
         "SET LOCAL DateStyle = 'ISO'",
     ):

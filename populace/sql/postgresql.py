@@ -177,7 +177,7 @@ def volatile_query(used: Uses) -> str:
         )
         UNION SELECT 'function', f.proname::text
         FROM pg_catalog.pg_proc AS f JOIN pg_catalog.pg_type AS t ON t.oid = f.proargtypes[0]
-        WHERE f.provolatile = 'v' AND f.pronargs = 1 AND t.typtype IN ('c', 'p')
+        WHERE f.provolatile = 'v' AND f.pronargs = 1 AND t.typtype IN ('c', 'd', 'p')
             AND f.proname = ANY ({_listed(used.fields)})
         UNION SELECT 'operator', o.oprname::text
         FROM pg_catalog.pg_operator AS o JOIN pg_catalog.pg_proc AS f ON f.oid = o.oprcode

@@ -13,7 +13,7 @@ from populace import sql
 from populace.errors import PopulaceError, StatementError
 from populace.sql import lake, postgresql
 from tasks import databases
-from tests.faults.hostile_sql import ON_POSTGRESQL, OVER_THE_LAKE
+from tests.faults.hostile_sql import ON_POSTGRESQL, OVER_THE_LAKE, PLACES_ON_POSTGRESQL, PLACES_OVER_THE_LAKE
 from tests.warehouses import Warehouse
 
 pytestmark = pytest.mark.faults
@@ -50,6 +50,17 @@ def into(tmp_path: Path) -> Path:
 def state_of(folder: Path) -> dict[str, str]:
     files = (each for each in folder.rglob("*") if each.is_file())
     return {str(each): hashlib.sha256(each.read_bytes()).hexdigest() for each in files}
+
+
+@pytest.mark.parametrize("place", PLACES_ON_POSTGRESQL)
+def test_a_function_is_found_wherever_it_stands(place: str):
+    assert any("pg_sleep()" in each for each in sql.reasons(place.replace("{it}", "pg_sleep(1)"), "postgresql"))
+    assert ("", "remember") in postgresql.uses(place.replace("{it}", "remember()")).functions
+
+
+@pytest.mark.parametrize("place", PLACES_OVER_THE_LAKE)
+def test_chance_is_found_wherever_it_stands(place: str):
+    assert any("md5()" in each for each in sql.reasons(place.replace("{it}", "random()"), "lake"))
 
 
 # --- PostgreSQL -----------------------------------------------------------------------------------------------------
