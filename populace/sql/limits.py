@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from threading import Timer
+from threading import Event, Thread
 from types import TracebackType
 from typing import Self
 
 from populace.errors import StatementError
+
+AGAIN_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,25 +30,30 @@ class Limits:
 
 
 class Alarm:
-    """Stops something after a while, from another thread."""
+    """Stops something after a while, from another thread; and again, for it may have been between two steps."""
 
     def __init__(self, after: timedelta, stop: Callable[[], object]) -> None:
         self.is_over = False
+        self.after = after
         self.stop = stop
-        self.timer = Timer(after.total_seconds(), self._ring)
-        self.timer.daemon = True
+        self.done = Event()
+        self.thread = Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> Self:
-        self.timer.start()
+        self.thread.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.timer.cancel()
-        self.timer.join()  # so that it does not stop what comes next on the same connection
+        self.done.set()
+        self.thread.join()  # so that it does not stop what comes next on the same connection
 
-    def _ring(self) -> None:
+    def _watch(self) -> None:
+        if self.done.wait(self.after.total_seconds()):
+            return
         self.is_over = True
         self.stop()
+        while not self.done.wait(AGAIN_SECONDS):
+            self.stop()
 
 
 def said(length: timedelta) -> str:

@@ -207,3 +207,19 @@ def test_as_of_is_refused_nowhere_and_every_clock_is_told_of_it():
     for name in lake.CLOCK:
         assert "as_of()" in sql.reasons(f"SELECT {name}() AS a", "lake")[0]
     assert sql.reasons("SELECT as_of() AS a", "lake") == []
+
+
+def test_time_is_over_even_where_there_was_nothing_to_interrupt(ask: Ask, monkeypatch: pytest.MonkeyPatch):
+    import time
+
+    from populace.sql import asking
+
+    described = asking._described
+
+    def slowly(*arguments):
+        time.sleep(0.6)  # longer than the statement may take, and between two queries
+        return described(*arguments)
+
+    monkeypatch.setattr(asking, "_described", slowly)
+    endless = "WITH RECURSIVE t(a) AS (SELECT 1 UNION ALL SELECT a + 1 FROM t) SELECT sum(a) AS a FROM t"
+    assert "took longer than 0.3 seconds" in refused(ask, endless, timeout=timedelta(seconds=0.3))
