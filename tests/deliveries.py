@@ -1,6 +1,7 @@
 """A space with a published run in a folder, so that deliveries can be tested without the stages before them."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,20 @@ from tasks.sending import Pace
 
 QUICK = Pace(window=1.0, first=0.002, longest=0.01, timeout=2.0)
 BEGINNING = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+def of_accounts(space: OpenSpace, *forms: str) -> OpenSpace:
+    """The same space with definitions of accounts, which its destination gets in these forms."""
+    (destination,) = space.definition.destinations
+    changed: dict[str, Any] = {
+        "level": "account",
+        "deliveries": tuple(Delivery(destination.name, each) for each in forms),
+    }
+    told: dict[str, Any] = {
+        name: tuple(replace(each, **changed) for each in getattr(space.definition, name))
+        for name in ("traits", "audiences")
+    }
+    return replace(space, definition=replace(space.definition, **told))
 
 
 def open_space(folder: Path, destination: Destination, *keys: str) -> OpenSpace:

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from demo.vendors.segment import KEY, Segment
+from demo.vendors.segment import KEY, Segment, is_sound
 from demo.vendors.server import serve
 from populace.definitions import Destination
 from populace.destinations import segment
 from populace.space import OpenSpace
-from tests.deliveries import QUICK, ledger, open_space, outcomes, publish
+from tests.deliveries import QUICK, ledger, of_accounts, open_space, outcomes, publish
 from tests.deliveries import send as deliver
 from tests.sent import opened, record, send
 
@@ -124,3 +124,52 @@ def test_one_huge_trait_does_not_take_the_others_with_it(vendor: Segment):
     assert verdicts[1].sent.startswith('{"type":"identify"')
     assert len(verdicts[1].sent) <= 4_096
     assert vendor.traits == {"ann": {"a": "gold", "b": "gold"}}
+
+
+# --- accounts ---------------------------------------------------------------------------------------------
+
+LINKS = [("u00", "acc_1", 1), ("u01", "acc_1", 1), ("u01", "acc_2", 2)]
+NAMED = {"acc_1": ("group_id", "acme"), "acc_2": ("group_id", "initech"), "u00": "u00", "u01": "u01"}
+
+
+def test_accounts_arrive_as_groups_and_their_users_as_people(tmp_path: Path, vendor: Segment):
+    node = Destination("crm", "segment", tuple(vendor.settings.items()))
+    space = of_accounts(open_space(tmp_path, node, "plan", "city", "buyers"), "group", "property")
+    table = {"profile_id": ["acc_1", "acc_2"], "plan": ["gold", "free"], "city": ["Rome", None]}
+    publish(space, 1, table, {"buyers": ["acc_1"]}, NAMED, LINKS)
+    assert outcomes(deliver(space)) == {"delivered": 4 + 6}
+    assert vendor.groups == {"acme": {"plan": "gold", "city": "Rome", "buyers": True}, "initech": {"plan": "free"}}
+    assert vendor.traits == {
+        "u00": {"plan": "gold", "city": "Rome", "buyers": True},
+        "u01": {"plan": "free", "city": "Rome", "buyers": True},
+    }
+    assert vendor.dropped == []
+    # Of each group and each person one call for all traits, and one for each membership.
+    assert len(vendor.seen) == 2 + 1 + 2 + 2
+    publish(space, 2, table, {"buyers": []}, NAMED, LINKS[2:])
+    assert outcomes(deliver(space)) == {"delivered": 1 + 5, "unchanged": 4}
+    assert vendor.groups["acme"] == {"plan": "gold", "city": "Rome", "buyers": False}
+    assert vendor.values("buyers") == {}
+    assert vendor.properties("plan") == {"u01": "free"}
+    assert vendor.properties("city") == {}
+
+
+def test_a_group_call_names_the_account_and_no_user(vendor: Segment):
+    told = [record("acme", "plan", form="group", id_type="group_id", profile_id="acc_1")]
+    with opened(segment, {"endpoint": f"{vendor.url}/v1", "write_key": KEY}) as sender:
+        assert [each.outcome for each in send(sender, told)] == ["delivered"]
+    (call,) = vendor.calls[0].json()["batch"]
+    assert (call["type"], call["groupId"], call["anonymousId"], call["traits"]) == (
+        "group", "acme", "acc_1", {"plan": "gold"},
+    )  # fmt: skip
+    assert "userId" not in call
+
+
+@pytest.mark.parametrize("lacking", ["anonymousId", "groupId"])
+def test_the_simulator_drops_group_calls_that_name_nobody(lacking: str):
+    """What the API asks for, it asks for here."""
+    sound = {"type": "group", "groupId": "g", "anonymousId": "a", "messageId": "m", "traits": {}, "context": {}}
+    assert is_sound(sound)
+    assert not is_sound({name: each for name, each in sound.items() if name != lacking})
+    assert not is_sound(sound | {"event": "Grouped"})
+    assert not is_sound({**sound, "type": "identify"})

@@ -13,7 +13,7 @@ from populace.errors import Transient
 from populace.space import OpenSpace
 from tasks.delivery import failure
 from tasks.sending import Pace
-from tests.deliveries import QUICK, acknowledged, ledger, open_space, outcomes, publish, send
+from tests.deliveries import QUICK, acknowledged, ledger, of_accounts, open_space, outcomes, publish, send
 from tests.hooked import USERS, assert_equal, hooked, plans, sync
 
 
@@ -235,6 +235,56 @@ def test_a_record_that_fails_in_passing_holds_up_nobody_else(space: OpenSpace, r
     receiver.unwanted = set()
     assert outcomes(sync(space, receiver)) == {"delivered": 3, "unchanged": 27}
     assert_equal(receiver)
+
+
+# --- accounts ---------------------------------------------------------------------------------
+
+ACCOUNTS = [f"acc_{each:02d}" for each in range(20)]
+GROUPS = {each: ("group_id", each.replace("acc", "group")) for each in ACCOUNTS}
+
+
+@pytest.fixture
+def grouped(tmp_path: Path) -> OpenSpace:
+    """Twenty accounts with a plan, the first ten of them buyers, each with two users of a hundred."""
+    opened = of_accounts(hooked(tmp_path), "group", "property")
+    links = [(each, ACCOUNTS[at // 2], 1) for at, each in enumerate(USERS[:40])]
+    people = GROUPS | {each: each for each in USERS}
+    publish(opened, 1, {"profile_id": ACCOUNTS, "plan": ["gold"] * 20}, {"buyers": ACCOUNTS[:10]}, people, links)
+    return opened
+
+
+def names(accounts: list[str]) -> list[str]:
+    return [GROUPS[each][1] for each in accounts]
+
+
+@pytest.mark.parametrize("script", [[], [500, "reset", "lost", 503]], ids=["in peace", "in mischief"])
+def test_accounts_are_told_as_groups_and_to_their_users(grouped: OpenSpace, receiver: Receiver, script: list):
+    receiver.script = list(script)
+    assert outcomes(sync(grouped, receiver)) == {"delivered": 20 + 10 + 40 + 20}
+    assert_equal(receiver, count=40, buyers=20)
+    assert receiver.of_accounts("plan") == dict.fromkeys(names(ACCOUNTS), "gold")
+    assert receiver.of_accounts("buyers") == dict.fromkeys(names(ACCOUNTS[:10]), True)
+    assert outcomes(sync(grouped, receiver)) == {"unchanged": 90}
+
+
+def test_an_account_that_leaves_takes_its_users_along(grouped: OpenSpace, receiver: Receiver):
+    sync(grouped, receiver)
+    links = [(each, ACCOUNTS[at // 2], 1) for at, each in enumerate(USERS[:40])] + [(USERS[0], ACCOUNTS[5], 2)]
+    people = GROUPS | {each: each for each in USERS}
+    publish(grouped, 2, {"profile_id": ACCOUNTS, "plan": ["gold"] * 20}, {"buyers": ACCOUNTS[1:10]}, people, links)
+    # One group, and one of its two users: the other one has another account that stays.
+    assert outcomes(sync(grouped, receiver)) == {"delivered": 2, "unchanged": 88}
+    assert receiver.of_accounts("buyers")[names(ACCOUNTS)[0]] is False
+    assert (receiver.held[USERS[0]]["buyers"], receiver.held[USERS[1]]["buyers"]) == (True, False)
+
+
+def test_an_account_that_is_refused_is_a_letter(grouped: OpenSpace, receiver: Receiver):
+    receiver.partial, receiver.unwanted = True, {"group_03"}
+    assert outcomes(sync(grouped, receiver)) == {"delivered": 88, "invalid": 2}
+    letters = ledger(grouped).letters()
+    assert set(letters.select("form", "id_type", "id_value", "profile_id").rows()) == {
+        ("group", "group_id", "group_03", "acc_03")
+    }
 
 
 # --- speed ------------------------------------------------------------------------------------

@@ -122,6 +122,13 @@ def test_two_forms_of_one_definition_are_two_records():
     assert sorted(found["form"]) == ["list", "property"]
 
 
+def test_an_account_is_named_by_its_group_id_alone():
+    rows = external_ids(("acc_1", "group_id", "acme", 1, "m1"), ("acc_1", "domain", "acme.org", 1, "m1"))
+    users = external_ids(("p1", "user_id", "ann", 1, "m2"), ("p2", "group_id", "no account", 1, "m3"))
+    table = pl.concat([rows.with_columns(collection=pl.lit("accounts")), users])
+    assert sync.named(table).select("profile_id", "id_type", "id_value").rows() == [("acc_1", "group_id", "acme")]
+
+
 @pytest.mark.parametrize(
     ("values", "dtype", "expected"),
     [
