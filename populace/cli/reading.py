@@ -34,7 +34,9 @@ def check(space: str, definitions: str, *, as_json: bool) -> None:
         return
     for warning in definition.warnings:
         output.errors.print(f"warning: {warning}", soft_wrap=True)
-    output.screen.print(f"{space}: {', '.join(f'{count} {name}' for name, count in counts.items())}")
+    written = {"sql": "statements of SQL"}
+    told = ", ".join(f"{count} {written.get(name, name)}" for name, count in counts.items())
+    output.screen.print(f"{space}: {told}")
 
 
 @click.command()

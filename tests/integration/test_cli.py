@@ -141,9 +141,10 @@ def test_wrong_usage(arguments, typing):
 
 def test_check(type_):
     (row,) = type_("check", "--json").rows
-    counts = {"sources": 3, "traits": 5, "families": 1, "audiences": 4, "destinations": 6}
+    counts = {"sources": 3, "traits": 6, "families": 1, "sql": 1, "audiences": 6, "destinations": 6}
     assert row == {"space": "dev", "warnings": []} | counts
-    assert "3 sources, 5 traits, 1 families, 4 audiences, 6 destinations" in type_("check").out
+    told = "3 sources, 6 traits, 1 families, 1 statements of SQL, 6 audiences, 6 destinations"
+    assert told in type_("check").out
 
 
 def test_status(type_, shown):
@@ -199,7 +200,8 @@ def test_preview_of_a_key(type_, shown):
         assert (key, row["count"]) == (key, size)
         assert len(row["sample"]) == min(size, 5)
         assert row["run_id"] == run["run_id"]
-        assert row["scans"] or key in ("on_new_algorithm", "good_customers")  # of traits alone
+        of_traits_alone = ("on_new_algorithm", "good_customers", "at_quiet_companies")
+        assert row.get("scans") or key in of_traits_alone or row["columns"] == {"profile_id": "String", key: "Int64"}
 
 
 def test_preview_of_a_query(type_, shown):
