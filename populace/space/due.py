@@ -236,7 +236,7 @@ class _Wanted:
         """Who can be told of a definition, each identifier once."""
         return self._desired(computation, of).told
 
-    def _desired(self, computation: sync.Computation, of: Delivered) -> sync.Desired:
+    def _desired(self, computation: sync.Computation, of: Delivered) -> sync.Desired | sync.Linked:
         if of.level == "user":
             return self._persons
         return self._accounts if computation.form == GROUP else self._users_of_accounts
@@ -248,11 +248,10 @@ class _Wanted:
         return sync.Desired(people, self.table("traits"), self.table("memberships"), is_shared)
 
     @cached_property
-    def _users_of_accounts(self) -> sync.Desired:
-        """Who has no account any more is told of none: a count of 0 is that of an account."""
-        links = self.table("links")
-        people = sync.linked_among(self._persons.people, links)
-        return replace(self._persons, people=people, links=links)
+    def _users_of_accounts(self) -> sync.Linked:
+        """Who has no account any more is not told 0 of a count: it would be that of an account."""
+        users, tables = self._persons, (self.table(name) for name in ("links", "traits", "memberships"))
+        return sync.Linked.of_run(users.people, *tables, is_shared=users.is_shared)
 
     @cached_property
     def _accounts(self) -> sync.Desired:

@@ -25,7 +25,8 @@ from populace.sync.desired import NOTHING, Desired, Wanted, asked, canonical
 from populace.sync.difference import Changes, changes, recorded, without_parked
 from populace.sync.drift import NO_DRIFT, Drift, drift, mended
 from populace.sync.funnel import funnel
-from populace.sync.people import identified, known, linked_among, named
+from populace.sync.linked import Linked
+from populace.sync.people import identified, known, named
 from populace.sync.settling import acknowledge, counted, forget, park, queue, seen, summary, under_way
 from populace.sync.states import (
     ADVANCING,
@@ -75,6 +76,7 @@ __all__ = [
     "Computation",
     "Desired",
     "Drift",
+    "Linked",
     "Removal",
     "Totals",
     "Wanted",
@@ -88,7 +90,6 @@ __all__ = [
     "funnel",
     "identified",
     "known",
-    "linked_among",
     "mended",
     "named",
     "park",

@@ -1,12 +1,11 @@
 """What a destination should hold: the values and members of a run, by the identifiers it knows people by."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import polars as pl
 
 from populace.definitions import Audience, Destination, SqlTrait, Trait
-from populace.sync import linked
 from populace.sync.alignment import NUMBER
 from populace.sync.spellings import once
 from populace.sync.states import WANTED, Computation
@@ -59,30 +58,17 @@ class Desired:
     is_shared
         Some people go by one identifier there (`spellings`): it has the value, of those who have one, of the profile
         whose id sorts first, and is a member if one of them is.
-    links
-        Where users are told of their accounts, (profile_id, account_id, linked_at) of the run: a user has the value of
-        the account that he was linked to last, of those that have one, and is a member if one of them is.
     """
 
     people: pl.DataFrame
     traits: pl.LazyFrame
     memberships: pl.LazyFrame
     is_shared: bool = False
-    links: pl.LazyFrame | None = None
     _placed: pl.DataFrame | None = field(default=None, init=False)
 
     def of(self, computation: Computation) -> Wanted:
         """A value that is null or not a finite number has no row."""
-        kind, key, _ = computation
-        found = self if self.links is None else self._through(self.links, key)
-        return found._trait(key) if kind == "trait" else found._audience(key)
-
-    def _through(self, links: pl.LazyFrame, key: str) -> "Desired":
-        """The same with the values and members that users have through their accounts."""
-        traits = self.traits
-        if key in traits.collect_schema():
-            traits = linked.values(traits, links, key)
-        return replace(self, traits=traits, memberships=linked.members(self.memberships, links, key), links=None)
+        return self._trait(computation.key) if computation.kind == "trait" else self._audience(computation.key)
 
     def _trait(self, key: str) -> Wanted:
         schema = self.traits.collect_schema()
@@ -93,9 +79,8 @@ class Desired:
         found = placed.with_columns(values.get_column(key).gather(placed.get_column("row")).alias("value"))
         rows = found.with_columns(value=canonical("value", schema[key])).drop_nulls("value")
         # Infinity and NaN count as no value; nothing else becomes null on its way to JSON.
-        value = pl.col(key)
-        known = values.select(value.is_finite().sum() if schema[key].is_float() else value.count()).item()
-        return self._wanted(rows, known)
+        known = values.select(is_known(key, schema[key]).sum()).item()
+        return told_of(rows, known, is_shared=self.is_shared)
 
     def _audience(self, key: str) -> Wanted:
         of_it = self.memberships.filter(pl.col("audience") == key)
@@ -103,18 +88,12 @@ class Desired:
         rows = self.people.join(members, on="profile_id", how="semi", maintain_order="left").with_columns(
             value=pl.lit("true")
         )
-        return self._wanted(rows, members.height)
+        return told_of(rows, members.height, is_shared=self.is_shared)
 
     @property
     def told(self) -> pl.DataFrame:
         """The people, each identifier once."""
         return once(self.people) if self.is_shared else self.people
-
-    def _wanted(self, rows: pl.DataFrame, known: int) -> Wanted:
-        # Whoever shares an identifier has one, and so is counted before only one of them is told.
-        without = known - int(rows.get_column("is_first").sum())
-        told = once(rows) if self.is_shared else rows
-        return Wanted(told.select(*WANTED, NUMBER), without)
 
     def _in_rows(self) -> pl.DataFrame:
         """The people who have traits, and in which row of the table: found once, so that no key needs a join."""
@@ -122,6 +101,20 @@ class Desired:
             rows = self.traits.select(pl.col("profile_id").cast(pl.String)).with_row_index("row").collect()
             self._placed = self.people.join(rows, on="profile_id", maintain_order="left")
         return self._placed
+
+
+def told_of(rows: pl.DataFrame, known: int, *, is_shared: bool) -> Wanted:
+    """The rows of people with their values, of whom so many `known` have one, with an identifier or without."""
+    # Whoever shares an identifier has one, and so is counted before only one of them is told.
+    without = known - int(rows.get_column("is_first").sum())
+    told = once(rows) if is_shared else rows
+    return Wanted(told.select(*WANTED, NUMBER), without)
+
+
+def is_known(column: str, dtype: pl.DataType) -> pl.Expr:
+    """Whether there is a value: null is none, nor is infinity or NaN."""
+    value = pl.col(column)
+    return value.is_finite().fill_null(value=False) if dtype.is_float() else value.is_not_null()
 
 
 def canonical(column: str, dtype: pl.DataType) -> pl.Expr:

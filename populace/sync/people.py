@@ -60,12 +60,6 @@ def named(external_ids: pl.LazyFrame) -> pl.DataFrame:
     return in_order(found.with_columns(is_first=pl.col("profile_id").is_first_distinct()))
 
 
-def linked_among(people: pl.DataFrame, links: pl.LazyFrame) -> pl.DataFrame:
-    """Those of the people who have an account, in their order."""
-    users = links.select("profile_id").unique().collect()
-    return people.join(users, on="profile_id", how="semi", maintain_order="left")
-
-
 def _spelled(rows: pl.LazyFrame, normal: Normal, strategy: str) -> pl.LazyFrame:
     """The rows of one type as the destination knows people; without those that it knows nobody by."""
     found = spelled(rows.select(*TOLD, *ADDED).collect(), normal).drop_nulls("id_value")

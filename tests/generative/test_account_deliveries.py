@@ -43,11 +43,11 @@ def test_users_are_told_what_plain_python_says(
     table = pl.LazyFrame(
         {"profile_id": list(seats), "seats": list(seats.values())}, {"profile_id": pl.String, "seats": pl.Float64}
     )
-    found = sync.Desired(
+    found = sync.Linked.of_run(
         sync.identified(external_ids(*((each, "user_id", f"of {each}", 1, "m") for each in sorted(people))), NEWEST),
+        linked(*((user, account, day) for (user, account), day in given_links.items())).lazy(),
         table,
         members(larges=sorted(larges), others=ACCOUNTS),
-        links=linked(*((user, account, day) for (user, account), day in given_links.items())).lazy(),
     )
     assert told(found.of(SEATS)) == expected(people, had(given_links, seats))
     assert told(found.of(LARGES)) == expected(people, dict.fromkeys(users_of(given_links, larges), "true"))
