@@ -140,7 +140,7 @@ def tables(checked: Checked, kept: pl.Series, source: str, rules: Rules, json: J
     values = payload.identifier_values(places.all_places(rules.identity))
     numbered = identifiers.number(placed, values, rules.identity, rules.salt, json)
     placed = placed.with_columns(sighting=numbered.of_row)
-    own, few = event_tables(placed, payload, rules.context, _own())
+    own, few = event_tables(placed, payload, rules.context, _own(placed.get_column("table")))
     timestamps = placed.get_column("timestamp")
     return Tables(
         events=own,
@@ -158,8 +158,9 @@ OWN_TABLES = 64  # of a part have an object of their own; a thousand names over 
 CALLS = ("@alias", "@group", "@identify")  # always have, for their columns are their own
 
 
-def _own() -> int:
-    return max(OWN_TABLES, len(CALLS))
+def _own(tables: pl.Series) -> int:
+    """How many of these tables, one name a row, have an object of their own."""
+    return max(OWN_TABLES, tables.filter(tables.is_in(CALLS)).n_unique())
 
 
 def _event_order(rows: pl.DataFrame) -> pl.Series:
@@ -175,7 +176,7 @@ def _event_order(rows: pl.DataFrame) -> pl.Series:
 
 def _placed(rows: pl.DataFrame) -> pl.DataFrame:
     """Rows by table and in event order; `g` is the number of a table among the largest, of all others the last one."""
-    is_call, own = pl.col("table").is_in(CALLS), _own()
+    is_call, own = pl.col("table").is_in(CALLS), _own(rows.get_column("table"))
     sizes = rows.group_by("table").len().sort([is_call, "len", "table"], descending=[True, True, False])
     numbers = pl.concat([sizes.head(own).sort("table"), sizes.slice(own).sort("table")])
     numbered = numbers.select("table").with_row_index("number")
