@@ -62,7 +62,7 @@ ui: setup  ## open the Prefect UI on the demo's runs
 	@$(BIN)/populace ui
 
 test: setup check  ## lint, types and all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 nightly: setup  ## an hour of random identities and one of random queries against what is obvious, others each day
 	POPULACE_STREAMS=2400000 POPULACE_SEED=$$(date +%Y%m%d)00 $(BIN)/python -m pytest -q -x tests/generative/test_identity.py

@@ -3,6 +3,7 @@
 import importlib
 import os
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settin
 from populace.errors import PopulaceError
 
 DONE, FAILED, IN_PART, INTERRUPTED = 0, 1, 3, 130
+GRACE = 3.0  # seconds that Prefect's own server gets to end in
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +55,21 @@ def _ending_at_once() -> Iterator[None]:
 
 
 def _interrupted(_signal: int, _frame: Any) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the end is on its way
+    os.write(sys.stderr.fileno(), b"\ninterrupted; start it again to go on from here\n")
     for server in SubprocessASGIServer._instances.values():
         if server.server_process:
-            server.server_process.terminate()
-    os.write(sys.stderr.fileno(), b"\ninterrupted; start it again to go on from here\n")
+            _end(server.server_process)
     os._exit(INTERRUPTED)
+
+
+def _end(server: subprocess.Popen) -> None:
+    """Ask a server to end, and end it when it does not hear: its database is made for that."""
+    server.terminate()
+    try:
+        server.wait(GRACE)
+    except subprocess.TimeoutExpired:
+        server.kill()
 
 
 def ending(state: State) -> Ending:

@@ -34,6 +34,32 @@ def in_session(leader: int) -> list[int]:
     return [int(each) for each in found.stdout.split()]
 
 
+DEAF = """
+import os, signal, subprocess
+from prefect.server.api.server import SubprocessASGIServer
+from tasks import starting
+
+SubprocessASGIServer().server_process = subprocess.Popen(["sh", "-c", "trap '' TERM INT; exec sleep 100"])
+while b"sleep" not in open(f"/proc/{SubprocessASGIServer().server_process.pid}/cmdline", "rb").read()[:5]:
+    pass
+with starting._ending_at_once():
+    os.kill(os.getpid(), signal.SIGINT)
+    signal.pause()
+"""
+
+
+@pytest.mark.faults
+def test_a_server_that_does_not_hear_is_ended_too():
+    process = subprocess.Popen(
+        [sys.executable, "-c", DEAF], cwd=ROOT, text=True, stderr=subprocess.PIPE, start_new_session=True
+    )
+    try:
+        _, said = process.communicate(timeout=50)  # as long as anybody has the other end of the pipe
+        assert (process.returncode, said) == (130, "\ninterrupted; start it again to go on from here\n")
+    finally:
+        end_session(process)
+
+
 @pytest.mark.faults
 @pytest.mark.slow
 def test_ctrl_c_ends_at_once_and_leaves_nothing_behind(archive, tmp_path):
