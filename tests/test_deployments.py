@@ -61,7 +61,7 @@ BY_HAND: dict[str, dict[str, Any]] = {
     "refresh": {"deliver": False, "allow_stale": True, "definitions": "definitions"},
     "sync": {"destination": "warehouse", "resync": True, "confirm": True, "definitions": "definitions"},
 }
-REQUIRED_BY_HAND = {"backfill": {"since", "until"}}
+REQUIRED_BY_HAND = {"backfill": ("since", "until")}
 
 
 @pytest.fixture(autouse=True)

@@ -76,19 +76,19 @@ def test_the_most_frequent_reason_comes_first():
 @pytest.mark.parametrize(
     ("asked", "found"),
     [
-        (ALL, {("plan", "u02"), ("plan", "u07"), ("buyers", "u02")}),
-        (Asked(reason="invalid"), {("plan", "u02"), ("plan", "u07"), ("buyers", "u02")}),
-        (Asked(reason="400"), {("plan", "u02"), ("plan", "u07"), ("buyers", "u02")}),
-        (Asked(since=datetime(2024, 1, 1, tzinfo=UTC)), {("plan", "u02"), ("plan", "u07"), ("buyers", "u02")}),
-        (Asked(record=("user_id", "u02")), {("plan", "u02"), ("buyers", "u02")}),
-        (Asked(record=("user_id", " u07 ")), {("plan", "u07")}),
-        (Asked(record=("profile_id", "u07")), {("plan", "u07")}),
-        (Asked("invalid", datetime(2024, 1, 1, tzinfo=UTC), ("user_id", "u07")), {("plan", "u07")}),
+        (ALL, [("plan", "u02"), ("plan", "u07"), ("buyers", "u02")]),
+        (Asked(reason="invalid"), [("plan", "u02"), ("plan", "u07"), ("buyers", "u02")]),
+        (Asked(reason="400"), [("plan", "u02"), ("plan", "u07"), ("buyers", "u02")]),
+        (Asked(since=datetime(2024, 1, 1, tzinfo=UTC)), [("plan", "u02"), ("plan", "u07"), ("buyers", "u02")]),
+        (Asked(record=("user_id", "u02")), [("plan", "u02"), ("buyers", "u02")]),
+        (Asked(record=("user_id", " u07 ")), [("plan", "u07")]),
+        (Asked(record=("profile_id", "u07")), [("plan", "u07")]),
+        (Asked("invalid", datetime(2024, 1, 1, tzinfo=UTC), ("user_id", "u07")), [("plan", "u07")]),
     ],
     ids=str,
 )
-def test_some_are_chosen(space: OpenSpace, asked: Asked, found: set):
-    assert listed(space, asked) == found
+def test_some_are_chosen(space: OpenSpace, asked: Asked, found: list):
+    assert listed(space, asked) == set(found)
 
 
 @pytest.mark.parametrize(
