@@ -23,8 +23,8 @@ from populace.definitions import Identifier, Identity, Space, Sql
 from populace.lake import runs
 from populace.lake.objects import open_store
 from populace.space import OpenSpace, recompute, snapshots, statements
+from populace.space.attached import ids
 from populace.space.schemas import RUN, empty
-from populace.space.statements import ids
 
 AT = datetime(2026, 5, 4, tzinfo=UTC)
 ORDERS = Sql("orders", "shop", "select …", "0 */12 * * *")

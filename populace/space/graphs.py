@@ -13,6 +13,7 @@ from populace.errors import UsageError
 from populace.lake import runs
 from populace.space import families, lake_views, linking, recompute, sql_columns, views
 from populace.space.accounts import Accounts
+from populace.space.attached import LINKS
 from populace.space.everybody import Everybody, members_of, reduced, traits_of
 from populace.space.opening import OpenSpace
 from populace.space.people import People
@@ -67,9 +68,12 @@ def _kinds(violations: pl.DataFrame) -> dict[str, int]:
 
 def resolution_of(space: OpenSpace, run_id: str) -> identity.Resolution:
     """The identity tables of a run, without accounts and rows of SQL, which no rule of identity makes."""
-    found = {name: lake_views.untouched(space, run_id, name) for name in recompute.IDENTITY}
+    found = {name: runs.table(space.lake, run_id, name) for name in recompute.IDENTITY}
+    is_made = pl.col("source").is_in([lake_views.SQL, LINKS])
+    made = found["external_ids"].filter(is_made)
     for name in ("profiles", "external_ids"):
-        found[name] = found[name].filter(pl.col("collection") == "users")
+        users = found[name].filter(pl.col("collection") == "users")
+        found[name] = users.join(made, on="profile_id", how="anti", maintain_order="left")
     return identity.Resolution(**{name: each.collect() for name, each in found.items()})
 
 
@@ -152,8 +156,9 @@ def _several(moved: pl.DataFrame, one: str, others: str, name: str) -> pl.DataFr
 def _audiences(space: OpenSpace, run: recompute.Run, after: identity.Resolution) -> list[dict[str, Any]]:
     definition = space.definition
     custom = recompute.custom_traits(space, run, after)
+    there = linking.accounts(space, run.entries, run.as_of, after, run.document["sql"])
+    after = linking.with_users(after, there)
     users = People(after.profiles, after.sightings, after.external_ids, custom)
-    there = linking.accounts(space, run.entries, run.as_of, after.sightings)
     wanted = {name: there[name].lazy() for name in ("external_ids", "links", "custom_traits")}
     everybody = Everybody(users, Accounts.of_tables(users, **wanted))
     expanded, _ = families.expand(space, run.entries, users, run.as_of)

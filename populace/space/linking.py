@@ -7,6 +7,7 @@ where users do (I-75): both follow from the calls seen up to `as_of` and from wh
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 import polars as pl
 
@@ -16,46 +17,68 @@ from populace.events.jsontext import JsonReader
 from populace.expressions import Row
 from populace.lake import tables
 from populace.nodes import Context
+from populace.space import attached
 from populace.space.opening import OpenSpace
 from populace.space.people import FromJson
 from populace.space.schemas import INSTANT, RUN, empty
 
 ORDER = [*traits.ORDER, "source", "raw_value"]  # E-27; two sources may call two events alike
-LONGEST = 500  # characters of a group_id
 TOGETHER = 1 << 20  # calls whose traits are read at once
 CALL = ("sighting", "account", "raw_value", "timestamp", "received_at", "message_id", "source")
 CALL_TYPES = (pl.Int64, pl.String, pl.String, INSTANT, INSTANT, pl.String, pl.String)
 
 
 def accounts(
-    space: OpenSpace, entries: Sequence[dict], as_of: datetime, sightings: pl.DataFrame
+    space: OpenSpace,
+    entries: Sequence[dict],
+    as_of: datetime,
+    found: identity.Resolution,
+    answers: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, pl.DataFrame]:
     """What a run knows of accounts.
 
     Parameters
     ----------
-    sightings
-        (sighting, profile_id) of the run.
+    found
+        Who is who among people.
+    answers
+        From `snapshots.chosen`: statements may link users too.
 
     Returns
     -------
-    The rows of accounts in `profiles`, `external_ids` and `custom_traits`, and the table `links`, each sorted.
+    The rows of accounts in `profiles`, `external_ids` and `custom_traits`, and the table `links`, each sorted; `users`
+    are rows of `external_ids` of people whom only links of statements know.
     """
-    rules = space.definition.identity
-    pairs = _firsts(_calls(space, entries, as_of))
+    told = attached.links(space, answers, found.external_ids)
+    pairs = _placed(_firsts(_calls(space, entries, as_of)), found.sightings, told)
     named = _named(pairs)
     return {
         "profiles": named.select("profile_id", "collection", created_at="timestamp").sort("profile_id"),
         "external_ids": _external_ids(named),
-        "links": _links(pairs, named, sightings, rules, as_of),
+        "links": _links(pairs, named, space.definition.identity, as_of),
         "custom_traits": _custom_traits(space, entries, as_of, named),
+        "users": attached.made(told),
     }
+
+
+def with_users(found: identity.Resolution, accounts: Mapping[str, pl.DataFrame]) -> identity.Resolution:
+    """Who is who among people, with those whom only links know."""
+    users = accounts["users"]
+    if users.is_empty():
+        return found
+    new = users.select("profile_id", "collection", created_at="added_at")
+    profiles, external_ids = (
+        ours.lazy().merge_sorted(more.lazy(), "profile_id").collect()
+        for ours, more in ((found.profiles, new), (found.external_ids, users))
+    )
+    return replace(found, profiles=profiles, external_ids=external_ids)
 
 
 def beside(found: identity.Resolution, accounts: Mapping[str, pl.DataFrame]) -> identity.Resolution:
     """Who is who, accounts before people: their ids sort so."""
-    profiles = pl.concat([accounts["profiles"], found.profiles])
-    return replace(found, profiles=profiles, external_ids=pl.concat([accounts["external_ids"], found.external_ids]))
+    users = with_users(found, accounts)
+    profiles = pl.concat([accounts["profiles"], users.profiles])
+    return replace(users, profiles=profiles, external_ids=pl.concat([accounts["external_ids"], users.external_ids]))
 
 
 # --- calls --------------------------------------------------------------------------------------------
@@ -78,7 +101,7 @@ def _naming(calls: pl.LazyFrame, rules: Identity) -> pl.LazyFrame:
     """Calls that name an account, with its name as it is compared (I-8); blocked and blank ones name none."""
     value, is_blocked = identity.account(rules)
     named = calls.with_columns(account=value, raw_value=pl.col(GROUP_ID))
-    return named.filter(pl.col("account").str.len_chars().is_between(1, LONGEST) & ~is_blocked)
+    return named.filter(pl.col("account").str.len_chars().is_between(1, attached.LONGEST) & ~is_blocked)
 
 
 def _of_contexts(space: OpenSpace, entries: Sequence[dict]) -> Iterator[pl.LazyFrame]:
@@ -99,14 +122,24 @@ def _firsts(calls: pl.LazyFrame) -> pl.DataFrame:
     return rows.sort(ORDER).unique(key, keep="first", maintain_order=True)
 
 
+def _placed(calls: pl.DataFrame, sightings: pl.DataFrame, told: pl.DataFrame) -> pl.DataFrame:
+    """Calls with the profile that is linked, null where it is nobody, and what statements tell, in event order."""
+    placed = calls.join(sightings, on="sighting", how="left", maintain_order="left").drop("sighting")
+    if told.is_empty():
+        return placed
+    at = pl.col("at")
+    links = told.with_columns(timestamp=at, received_at=at, last=at, source=pl.lit(attached.LINKS))
+    return pl.concat([placed, links.select(placed.columns)]).sort(ORDER)
+
+
 # --- tables -------------------------------------------------------------------------------------------
 
 
 def _named(pairs: pl.DataFrame) -> pl.DataFrame:
     """One row per account, by its first call: its profile."""
     firsts = pairs.unique("account", keep="first", maintain_order=True)
-    ids = [identity.profile_id("accounts", GROUP_ID, each) for each in firsts.get_column("account")]
-    return firsts.with_columns(pl.Series("profile_id", ids, pl.String), collection=pl.lit("accounts"))
+    ids = attached.ids(firsts.get_column("account"), "accounts", GROUP_ID)
+    return firsts.with_columns(ids, collection=pl.lit("accounts"))
 
 
 def _external_ids(named: pl.DataFrame) -> pl.DataFrame:
@@ -114,12 +147,10 @@ def _external_ids(named: pl.DataFrame) -> pl.DataFrame:
     return rows.select(RUN["external_ids"].keys()).sort("profile_id")
 
 
-def _links(
-    pairs: pl.DataFrame, named: pl.DataFrame, sightings: pl.DataFrame, rules: Identity, as_of: datetime
-) -> pl.DataFrame:
+def _links(pairs: pl.DataFrame, named: pl.DataFrame, rules: Identity, as_of: datetime) -> pl.DataFrame:
     """Which profile was linked to which account, by the first call that did it (I-71); without links that ended."""
     ids = named.select("account", account_id="profile_id")
-    placed = pairs.join(sightings.drop_nulls(), on="sighting").join(ids, on="account").sort(ORDER)
+    placed = pairs.drop_nulls("profile_id").join(ids, on="account", maintain_order="left")
     found = placed.group_by("profile_id", "account_id", maintain_order=True).agg(
         pl.col("timestamp").first().alias("linked_at"), pl.col("message_id").first(), pl.col("last").max()
     )

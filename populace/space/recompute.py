@@ -177,7 +177,7 @@ def _anonymous(space: OpenSpace, audience: Audience) -> bool:
 def resolve_identities(space: OpenSpace, run: Run) -> dict[str, int]:
     """Profiles, their identifiers, merges, links and custom traits."""
     found = resolution(space, run, space.definition.identity)
-    accounts = linking.accounts(space, run.entries, run.as_of, found.sightings)
+    accounts = linking.accounts(space, run.entries, run.as_of, found, run.document["sql"])
     custom = custom_traits(space, run, found)
     everybody = linking.beside(found, accounts)
     resolved = {name: getattr(everybody, name) for name in IDENTITY}

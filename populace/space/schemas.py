@@ -23,8 +23,8 @@ RUN: dict[str, Columns] = {
     "families": {"family": pl.String, "key": pl.String, "value": pl.String},
     "sql_traits": {"sql": pl.String, "key": pl.String, "type": pl.String},
     "sql_rows": {
-            "sql": pl.String, "rows": pl.Int64, "too_large": pl.Int64, "blocked": pl.Int64, "repeated": pl.Int64,
-            "known": pl.Int64, "created": pl.Int64, "strangers": pl.Int64,
+            "sql": pl.String, "rows": pl.Int64, "too_large": pl.Int64, "blocked": pl.Int64, "links": pl.Int64,
+            "repeated": pl.Int64, "known": pl.Int64, "created": pl.Int64, "strangers": pl.Int64,
         },
     "memberships": {"audience": pl.String, "profile_id": pl.String, "entered_at": INSTANT},
     "changes": {"audience": pl.String, "profile_id": pl.String, "change": pl.String},

@@ -12,10 +12,11 @@ from pathlib import Path
 import polars as pl
 from cronsim import CronSim
 
-from populace.definitions import Sql
+from populace.definitions import GROUP_ID, Sql
 from populace.lake import ledger, runs
 from populace.lake.objects import ROW_GROUP, read_json, scan, to_json
 from populace.space.opening import OpenSpace
+from populace.sql.rows import USER_ID
 
 FOLDER = "sql"
 LAKE = "lake"  # the connection that is no database
@@ -126,7 +127,8 @@ def keep(space: OpenSpace, sql: Sql, at: datetime, found: pl.DataFrame, identifi
     """
     file = folder / "snapshot.parquet"
     # In any order that follows from the rows alone; sorting numbers takes a third of the time.
-    ordered = found[found.get_column(identifier).hash().arg_sort()]
+    key = pl.struct(GROUP_ID, USER_ID) if {GROUP_ID, USER_ID} <= set(found.columns) else pl.col(identifier)
+    ordered = found[found.select(key.hash()).to_series().arg_sort()]
     ordered.write_parquet(file, compression="zstd", compression_level=1, row_group_size=ROW_GROUP)
     with file.open("rb") as opened:
         digest = hashlib.file_digest(opened, "sha256").hexdigest()

@@ -10,8 +10,10 @@ import polars as pl
 from populace.definitions import Sql
 from populace.lake import runs
 from populace.space import families, recompute, statements, views
+from populace.space.attached import LINKS
 from populace.space.lake_views import SQL
 from populace.space.opening import OpenSpace
+from populace.sql import rows
 from populace.sql.rows import PROFILE_ID, WHO
 
 SAMPLE = 5  # of each: people that are known, and that are not
@@ -43,12 +45,12 @@ def of_lake(space: OpenSpace, statement: Sql) -> Found:
 def about(space: OpenSpace, statement: Sql, found: pl.DataFrame, identifier: str) -> Found:
     """What is told of the rows of a statement, as `statements.checked` gives them."""
     run_id = runs.current(space.lake)
-    got = statements.answer(found.rename({identifier: WHO}), identifier, space.definition.identity)
-    rows = got.rows
+    chosen = rows.columns(found.columns, statement)
+    got = statements.answer(found.rename(chosen.names), identifier, space.definition.identity)
     held = None if run_id is None else _held(space, run_id, statement, identifier)
-    known = rows.select(WHO).with_columns(is_known=pl.lit(value=False))
+    known = got.rows.select(WHO).with_columns(is_known=pl.lit(value=False))
     if held is not None:
-        known = rows.lazy().select(WHO).join(held, on=WHO, how="left", maintain_order="left").collect()
+        known = got.rows.lazy().select(WHO).join(held, on=WHO, how="left", maintain_order="left").collect()
         known = known.select(WHO, is_known=pl.col(PROFILE_ID).is_not_null())
     is_known = known.get_column("is_known")
     counts = {
@@ -57,16 +59,16 @@ def about(space: OpenSpace, statement: Sql, found: pl.DataFrame, identifier: str
         "unknown": int((~is_known).sum()),
         "blocked": got.blocked,
         "too_large": got.too_large,
-    }
-    sample = pl.concat([_sample(rows.filter(is_known), "✓"), _sample(rows.filter(~is_known), "?")])
+    } | ({"links": got.links} if chosen.user else {})
+    sample = pl.concat([_sample(got.rows.filter(is_known), "✓"), _sample(got.rows.filter(~is_known), "?")])
     types = {name: str(dtype) for name, dtype in found.schema.items()}
     return Found(run_id, types, counts, sample.rename({WHO: identifier}).rows(named=True))
 
 
 def _held(space: OpenSpace, run_id: str, statement: Sql, identifier: str) -> pl.LazyFrame:
-    external_ids = runs.table(space.lake, run_id, "external_ids").filter(pl.col("source") != SQL)
+    external_ids = runs.table(space.lake, run_id, "external_ids").filter(~pl.col("source").is_in([SQL, LINKS]))
     return statements.held(space, run_id, external_ids, statement.level, identifier)
 
 
-def _sample(rows: pl.DataFrame, mark: str) -> pl.DataFrame:
-    return rows.bottom_k(SAMPLE, by=WHO).sort(WHO).select(pl.lit(mark).alias("@known"), pl.all())
+def _sample(found: pl.DataFrame, mark: str) -> pl.DataFrame:
+    return found.bottom_k(SAMPLE, by=WHO).sort(WHO).select(pl.lit(mark).alias("@known"), pl.all())

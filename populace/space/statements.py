@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -12,16 +12,14 @@ import polars as pl
 from populace import identity, sql
 from populace.definitions import GROUP_ID, Identity, Level, Sql
 from populace.errors import StatementError
-from populace.events import identifiers
-from populace.events.jsontext import JsonReader
 from populace.lake import runs
-from populace.space import families, lake_views, snapshots, sql_columns
+from populace.space import attached, families, lake_views, snapshots, sql_columns
 from populace.space.lake_views import SQL
 from populace.space.opening import OpenSpace
 from populace.space.recompute import Run, instant
 from populace.space.schemas import INSTANT, RUN, empty
 from populace.sql import rows
-from populace.sql.rows import PROFILE_ID, WHO, Given
+from populace.sql.rows import PROFILE_ID, USER, WHO, Given
 
 COUNTS = "sql_rows"
 HEX_DIGITS = 15  # of an id that a whole number holds, with room for one more
@@ -44,28 +42,12 @@ def answer(found: pl.DataFrame, id_type: str, rules: Identity) -> Given:
     Raises
     ------
     StatementError
-        If the space has no identifiers of that type (T-40), or two rows have one (T-33).
+        If the space has no identifiers of that type (T-40), or two rows have one (T-33), or rows of one account
+        give it different traits.
     """
-    who, is_blocked = _normalised(found.get_column(WHO), id_type, rules)
-    return rows.given(found, who, is_blocked, id_type)
-
-
-def _normalised(raw: pl.Series, id_type: str, rules: Identity) -> tuple[pl.Series, pl.Series]:
-    """Identifiers as they are compared, and which of them name nobody."""
-    if id_type == PROFILE_ID:
-        return raw, pl.repeat(value=False, n=raw.len(), dtype=pl.Boolean, eager=True)
-    if id_type == GROUP_ID:
-        value, is_blocked = identity.account(rules)
-        found = raw.to_frame(GROUP_ID).select(who=value)
-        return found.to_series(), found.rename({"who": GROUP_ID}).select(is_blocked).to_series()
-    rule = next((each for each in rules.identifiers if each.id_type == id_type), None)
-    if rule is None:
-        known = ", ".join(each.id_type for each in rules.identifiers)
-        message = f"its rows are known by {id_type}, which identity.yaml does not list; it lists {known}"
-        raise StatementError(message)
-    who = identifiers.normalised(raw, rule)
-    named = pl.DataFrame({"value": who}).with_columns(id_type=pl.lit(id_type))
-    return who, named.select(identity.names_nobody(rules)).to_series()
+    who, is_blocked = attached.normalised(found.get_column(WHO), id_type, rules)
+    given = rows.given(found, who, is_blocked, id_type)
+    return replace(given, links=attached.pairs(found.lazy(), rules).height) if USER in found.columns else given
 
 
 def checked(statement: Sql, file: Path, rules: Identity) -> tuple[pl.DataFrame, str]:
@@ -74,7 +56,7 @@ def checked(statement: Sql, file: Path, rules: Identity) -> tuple[pl.DataFrame, 
     chosen = rows.columns(found.columns, statement)
     typed = rows.typed(found, chosen)
     answer(typed, chosen.identifier, rules)
-    return typed.rename({WHO: chosen.identifier}), chosen.identifier
+    return typed.rename({called: name for name, called in chosen.names.items()}), chosen.identifier
 
 
 # --- the stage --------------------------------------------------------------------------------------
@@ -135,18 +117,24 @@ def _add(space: OpenSpace, run: Run, statement: Sql, making: _Making, computed: 
         return
     chosen = rows.columns(found.columns, statement)
     making.columns += [(statement.key, each, str(found.schema[each])) for each in chosen.traits]
-    given = answer(found.rename({chosen.identifier: WHO}), chosen.identifier, space.definition.identity)
+    given = answer(found.rename(chosen.names), chosen.identifier, space.definition.identity)
     del found  # what millions of rows are made from is not kept beside what is made
     known = held(space, run.run_id, making.external_ids, statement.level, chosen.identifier)
     mine, unknown = _parted(given.rows.lazy().join(known, on=WHO, how="left").collect())
-    counts = {"rows": given.read, "too_large": given.too_large, "blocked": given.blocked}
+    counts = {"rows": given.read, "too_large": given.too_large, "blocked": given.blocked, "links": given.links}
     del given
     once, made = _once(mine), _made(unknown, statement, chosen.identifier)
     making.created.append(_created(made, statement, chosen.identifier, at))
     fresh = [each for each in chosen.traits if each not in making.traits.columns]  # others are refused in the end
     values = (pl.concat([once, made]) if made.height else once).select(PROFILE_ID, *fresh)
     making.traits = making.traits.join(values, on=PROFILE_ID, how="full", coalesce=True)
-    more = {"repeated": mine.height - once.height, "known": once.height, "created": made.height}
+    linked = _linked(making.external_ids, statement) if chosen.user else made.clear()
+    is_new = once.join(linked, on=PROFILE_ID, how="semi").height
+    more = {
+        "repeated": mine.height - once.height,
+        "known": once.height - is_new,
+        "created": made.height + is_new,
+    }
     strangers = unknown.height - made.height
     making.counts.append({"sql": statement.key, **counts, **more, "strangers": strangers})
 
@@ -213,15 +201,13 @@ def _made(unknown: pl.DataFrame, statement: Sql, id_type: str) -> pl.DataFrame:
     """The rows of nobody with the ids of the profiles that they make; an id of the lake that is gone makes none."""
     if id_type == PROFILE_ID or unknown.is_empty():
         return unknown.clear()
-    return unknown.with_columns(ids(unknown.get_column(WHO), COLLECTIONS[statement.level], id_type))
+    return unknown.with_columns(attached.ids(unknown.get_column(WHO), COLLECTIONS[statement.level], id_type))
 
 
-def ids(who: pl.Series, collection: str, id_type: str) -> pl.Series:
-    """The same as `identity.profile_id` of each, for millions."""
-    texts = pl.select(pl.concat_str(pl.lit(collection), pl.lit(id_type), who, separator="\0")).to_series()
-    with JsonReader() as reader:
-        digests = reader.sha256(texts)
-    return (identity.prefix(collection) + digests.str.head(identity.ID_LENGTH)).alias(PROFILE_ID)
+def _linked(external_ids: pl.LazyFrame, statement: Sql) -> pl.DataFrame:
+    """The accounts that identity knows from the links of a statement alone."""
+    is_mine = (pl.col("source") == attached.LINKS) & (pl.col("message_id") == f"sql:{statement.key}")
+    return external_ids.filter(is_mine & (pl.col("id_type") == GROUP_ID)).select(PROFILE_ID).collect()
 
 
 def _once(mine: pl.DataFrame) -> pl.DataFrame:

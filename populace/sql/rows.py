@@ -15,7 +15,8 @@ from populace.errors import StatementError
 MOST_COLUMNS = 25  # T-32
 MOST_BYTES = 16 * 1024  # T-34: a row has fewer
 PROFILE_ID = "profile_id"  # of people and accounts that a statement over the lake has from there
-WHO = "@who"  # no column of a statement is called so
+USER_ID = "user_id"
+WHO, USER, LARGE = "@who", "@user", "@large"  # no column of a statement is called so
 NAME = re.compile(r"[a-z_][a-z0-9_]{0,254}")
 
 IDENTIFIERS: Mapping[Level, tuple[str, ...]] = {"user": ("user_id", "email", "anonymous_id"), "account": (GROUP_ID,)}
@@ -23,10 +24,16 @@ IDENTIFIERS: Mapping[Level, tuple[str, ...]] = {"user": ("user_id", "email", "an
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Which column of a result says whose a row is, and which are traits."""
+    """Which column of a result says whose a row is, which are traits, and which names a user of the account (T-41)."""
 
     identifier: str
     traits: tuple[str, ...]
+    user: str | None = None
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Of the columns that are no traits: what `typed` calls them."""
+        return {self.identifier: WHO} | ({self.user: USER} if self.user else {})
 
 
 def columns(names: Iterable[str], sql: Sql) -> Columns:
@@ -40,11 +47,12 @@ def columns(names: Iterable[str], sql: Sql) -> Columns:
     listed = list(names)
     takes = (*IDENTIFIERS[sql.level], *([PROFILE_ID] if sql.connection == "lake" else []))
     found = [each for each in listed if each in takes]
-    traits = tuple(each for each in listed if each not in takes)
-    problems = [*_about_identifiers(found, takes), *_about_traits(traits, sql), *_about_both(listed, sql)]
+    user = USER_ID if sql.level == "account" and USER_ID in listed else None
+    traits = tuple(each for each in listed if each not in (*takes, user))
+    problems = [*_about_identifiers(found, takes), *_about_traits(traits, user, sql), *_about_both(listed, user, sql)]
     if problems:
         raise StatementError("; ".join(problems))
-    return Columns(found[0], traits)
+    return Columns(found[0], traits, user)
 
 
 def _about_identifiers(found: list[str], takes: tuple[str, ...]) -> Iterable[str]:
@@ -54,8 +62,8 @@ def _about_identifiers(found: list[str], takes: tuple[str, ...]) -> Iterable[str
         yield f"{' and '.join(found)} both say whose a row is; keep one, and call the other another name with AS"
 
 
-def _about_traits(traits: tuple[str, ...], sql: Sql) -> Iterable[str]:
-    if not traits:
+def _about_traits(traits: tuple[str, ...], user: str | None, sql: Sql) -> Iterable[str]:
+    if not traits and not user:
         yield "there is no column beside the identifier; select what is to be a trait"
     if len(traits) > 1 and sql.key in traits:
         yield f"a column is called '{sql.key}' like the entry, which has other columns too; call one of them otherwise"
@@ -64,20 +72,20 @@ def _about_traits(traits: tuple[str, ...], sql: Sql) -> Iterable[str]:
             yield f"the column '{name}' cannot be the name of a trait; write AS and a lower-case one such as orders_90d"
 
 
-def _about_both(listed: list[str], sql: Sql) -> Iterable[str]:
+def _about_both(listed: list[str], user: str | None, sql: Sql) -> Iterable[str]:
     if len(listed) > MOST_COLUMNS:
         yield f"there are {len(listed)} columns, at most {MOST_COLUMNS} are allowed; select fewer"
     for name in sorted({each for each in listed if listed.count(each) > 1}):
         yield f"two columns are called '{name}'"
-    if sql.level == "account" and "user_id" in listed:
-        yield "who belongs to which account is told by Group calls; leave user_id out"
+    if user and sql.connection == "lake":
+        yield "who belongs to which account is known before events are counted, and this only after; leave user_id out"
 
 
 # --- types ------------------------------------------------------------------------------------------
 
 
 def typed(found: pl.DataFrame, chosen: Columns) -> pl.DataFrame:
-    """(who: text as it was given, then each trait as text, whole number, number or Boolean), T-35.
+    """(who, user where there is one: text as it was given, then each trait as text, number or Boolean), T-35.
 
     Raises
     ------
@@ -85,16 +93,18 @@ def typed(found: pl.DataFrame, chosen: Columns) -> pl.DataFrame:
         If a column has values that are none of these, or an identifier is neither text nor a whole number, or null
         (T-33).
     """
-    identifier = found.get_column(chosen.identifier)
-    if not (identifier.dtype == pl.String or identifier.dtype.is_integer() or identifier.dtype == pl.Null):
-        message = f"{chosen.identifier} is neither text nor a whole number; cast it to text"
-        raise StatementError(message)
-    if nulls := identifier.null_count():
+    if nulls := found.get_column(chosen.identifier).null_count():
         message = f"{chosen.identifier} is null in {nulls:,} of {found.height:,} rows; leave them out with WHERE"
         raise StatementError(message)
-    return found.select(
-        identifier.cast(pl.String).alias(WHO), *(_typed(found.get_column(each)) for each in chosen.traits)
-    )
+    named = (_text(found.get_column(name)).alias(called) for name, called in chosen.names.items())
+    return found.select(*named, *(_typed(found.get_column(each)) for each in chosen.traits))
+
+
+def _text(identifier: pl.Series) -> pl.Series:
+    if not (identifier.dtype == pl.String or identifier.dtype.is_integer() or identifier.dtype == pl.Null):
+        message = f"{identifier.name} is neither text nor a whole number; cast it to text"
+        raise StatementError(message)
+    return identifier.cast(pl.String)
 
 
 def _typed(values: pl.Series) -> pl.Series:
@@ -123,12 +133,16 @@ def _typed(values: pl.Series) -> pl.Series:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """The rows that count: (who, the traits), one row per identifier; and how many were left out, and why."""
+    """The rows that count: (who, the traits), one row per identifier; and how many were left out, and why.
+
+    `read` are all rows; of an account there may be several, one for each of its users, to whom there are `links`.
+    """
 
     rows: pl.DataFrame
     read: int
     blocked: int
     too_large: int
+    links: int = 0
 
 
 def given(rows: pl.DataFrame, who: pl.Series, is_blocked: pl.Series, identifier: str) -> Given:
@@ -144,25 +158,32 @@ def given(rows: pl.DataFrame, who: pl.Series, is_blocked: pl.Series, identifier:
     Raises
     ------
     StatementError
-        If two rows have one identifier (T-33).
+        If two rows have one identifier (T-33), or one account has rows with other traits than its first.
     """
     is_nobody = is_blocked | (who == "")
-    is_large = rows.select(_bytes(rows) >= MOST_BYTES).to_series()
-    kept = rows.with_columns(who.alias(WHO))
-    kept = kept.filter(~is_nobody) if is_nobody.any() else kept
+    marked = rows.with_columns(who.alias(WHO), is_large(rows.schema).alias(LARGE)).drop(USER, strict=False)
+    kept = marked.filter(~is_nobody) if is_nobody.any() else marked
+    too_large = int(kept.get_column(LARGE).sum())
+    if USER in rows.columns:
+        kept = kept.unique()
     if more := kept.height - kept.get_column(WHO).n_unique():
-        message = (
-            f"{more:,} of {rows.height:,} rows have a {identifier} that another row has, once it is normalised; "
-            f"give one row for each, with GROUP BY or SELECT DISTINCT"
-        )
-        raise StatementError(message)
-    large = int((is_large & ~is_nobody).sum())
-    kept = kept.filter(~is_large.filter(~is_nobody)) if large else kept
-    return Given(kept, rows.height, int(is_nobody.sum()), large)
+        raise StatementError(_repeated(more, rows, identifier))
+    kept = kept.filter(~pl.col(LARGE)) if too_large else kept
+    return Given(kept.drop(LARGE), rows.height, int(is_nobody.sum()), too_large)
 
 
-def _bytes(rows: pl.DataFrame) -> pl.Expr:
-    """How large each row is: the bytes of its text, and eight for anything else."""
-    texts = [name for name, dtype in rows.schema.items() if dtype == pl.String]
-    others = 8 * (rows.width - len(texts))
-    return pl.sum_horizontal(*(pl.col(name).str.len_bytes().fill_null(0) for name in texts)) + others
+def _repeated(more: int, rows: pl.DataFrame, identifier: str) -> str:
+    if USER in rows.columns:
+        return f"rows of {more:,} accounts say different things of them; let only {USER_ID} differ between them"
+    return (
+        f"{more:,} of {rows.height:,} rows have a {identifier} that another row has, once it is normalised; "
+        f"give one row for each, with GROUP BY or SELECT DISTINCT"
+    )
+
+
+def is_large(schema: Mapping[str, pl.DataType]) -> pl.Expr:
+    """Whether a row of `typed` is to be dropped: the bytes of its text but a user's, and eight for anything else."""
+    texts = [name for name, dtype in schema.items() if dtype == pl.String and name != USER]
+    others = 8 * sum(dtype != pl.String for dtype in schema.values())
+    size = pl.sum_horizontal(*(pl.col(name).str.len_bytes().fill_null(0) for name in texts)) + others
+    return size >= MOST_BYTES

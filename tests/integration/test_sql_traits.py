@@ -51,7 +51,7 @@ class Shop:
         self.folder = folder
         self.database = Warehouse(url)
         self.typing = typing
-        connections, of_database, of_lake = examples()
+        connections, of_database, _of_accounts, of_lake = examples()
         self.traits = of_database | of_lake
         audiences = {"big": {"query": "trait('spent') > 40", "destinations": ["warehouse"]}}
         archive = {"archive": (folder / "archive").as_uri(), "since": datetime(2024, 1, 1, tzinfo=UTC).date()}
@@ -228,6 +228,37 @@ def test_from_a_database_to_a_destination(shop, prefect_server):
     assert len(list((shop.folder / "lake/sql/ltv").glob("*.json"))) == 4
     shop.database.run("DELETE FROM orders WHERE customer IS NULL")
     assert outcomes(shop.recompute())["delivered"] == 1
+
+
+def test_t41_a_database_says_who_belongs_to_which_account(shop):
+    shop.files["traits.yaml"] = {
+        "companies": {
+            "level": "account",
+            "sql": {
+                "connection": "shop",
+                "query": "select case when total > 10 then 'acme' else 'tiny' end as group_id, customer as user_id, "
+                "3 as seats from orders where paid group by 1, 2",
+            },
+            "destinations": [{"warehouse": "group"}],
+        },
+        "company_total": {
+            "level": "account",
+            "query": "event('Order Completed').sum(property('total'))",
+            "destinations": [{"warehouse": "group"}],
+        },
+    }
+    shop.files["audiences.yaml"] = {"seated": {"query": "account.trait('seats') = 3", "destinations": ["warehouse"]}}
+    shop.write()
+    looked = shop.type("preview", "dev", "companies", "--json")
+    assert looked.rows[0]["columns"] == {"group_id": "String", "user_id": "String", "seats": "Int64"}
+    assert (looked.rows[0]["rows"], looked.rows[0]["links"], looked.rows[0]["unknown"]) == (3, 3, 2)
+    shop.recompute()
+    tables = Warehouse(f"sqlite://{shop.folder}/warehouse.db")
+    accounts = tables.run("SELECT id_value, seats, company_total FROM populace_dev_accounts ORDER BY 1")
+    assert accounts == [("acme", 3, 42.5), ("tiny", 3, 5)]
+    assert {row[0] for row in tables.run(f"SELECT id_value FROM {shop.users} WHERE seated = 1")} == {"u1", "u2", "u9"}
+    shown = shop.type("show", "dev", "group_id:tiny", "--json").rows[0]["links"]["users"]
+    assert sorted(each["identifiers"]["user_id"][0] for each in shown["first"]) == ["u2", "u9"]
 
 
 def test_history_asks_no_database(shop):
