@@ -71,8 +71,8 @@ def _people(space: OpenSpace, people: int) -> None:
 def keep(folder: Path) -> int:
     """Check the rows, and keep them as the answer of an instant."""
     space = opened(folder)
-    found, identifier = statements.checked(ORDERS, folder / "answer.parquet", space.definition.identity)
-    snapshots.keep(space, ORDERS, AT, found, identifier, folder)
+    found = statements.checked(ORDERS, folder / "answer.parquet", space.definition.identity)
+    snapshots.keep(space, ORDERS, AT, found, folder)
     return found.height
 
 

@@ -29,8 +29,8 @@ def kept(space: OpenSpace, key: str, as_of: datetime, environ: Mapping[str, str]
     statement = _named(space, key)
     at = snapshots.tick(statement, as_of)
     assert at is not None
-    with _answered(space, statement, environ, secret) as (found, identifier, folder):
-        snapshots.keep(space, statement, at, found, identifier, folder)
+    with _answered(space, statement, environ, secret) as (found, folder):
+        snapshots.keep(space, statement, at, found, folder)
         return found.height
 
 
@@ -47,15 +47,15 @@ def preview(space: OpenSpace, key: str, environ: Mapping[str, str], secret: Secr
     statement = _named(space, key)
     if statement.connection == snapshots.LAKE:
         return sql_previews.of_lake(space, statement)
-    with _answered(space, statement, environ, secret) as (found, identifier, _):
-        return sql_previews.about(space, statement, found, identifier)
+    with _answered(space, statement, environ, secret) as (found, _):
+        return sql_previews.about(space, statement, found)
 
 
 @contextmanager
 def _answered(
     space: OpenSpace, statement: Sql, environ: Mapping[str, str], secret: Secret | None
-) -> Iterator[tuple[pl.DataFrame, str, Path]]:
-    """The rows of a statement, the identifier they have, and a folder that lasts as long as this does."""
+) -> Iterator[tuple[pl.DataFrame, Path]]:
+    """The rows of a statement, and a folder that lasts as long as this does."""
     connections = dict(space.definition.connections)
     address = resolve({"url": connections[statement.connection]}, environ, secret)["url"]
     with tempfile.TemporaryDirectory(prefix="populace-") as name, statements.placed(statement):
@@ -68,7 +68,7 @@ def _answered(
             most_rows=statement.most_rows,
             most_columns=MOST_COLUMNS,
         )
-        yield (*statements.checked(statement, into, space.definition.identity), Path(name))
+        yield statements.checked(statement, into, space.definition.identity), Path(name)
 
 
 def _named(space: OpenSpace, key: str) -> Sql:

@@ -56,8 +56,8 @@ def ids(who: pl.Series, collection: str, id_type: str) -> pl.Series:
     """The same as `identity.profile_id` of each, for millions."""
     texts = pl.select(pl.concat_str(pl.lit(collection), pl.lit(id_type), who, separator="\0")).to_series()
     with JsonReader() as reader:
-        digests = reader.sha256(texts)
-    return (identity.prefix(collection) + digests.str.head(identity.ID_LENGTH)).alias(PROFILE_ID)
+        digests = reader.sha256(texts, identity.ID_LENGTH)
+    return (identity.prefix(collection) + digests).alias(PROFILE_ID)
 
 
 # --- links ------------------------------------------------------------------------------------------

@@ -4,7 +4,6 @@
 their content, so an answer that is the same as before is stored once.
 """
 
-import hashlib
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,11 +11,10 @@ from pathlib import Path
 import polars as pl
 from cronsim import CronSim
 
-from populace.definitions import GROUP_ID, Sql
+from populace.definitions import Sql
 from populace.lake import ledger, runs
 from populace.lake.objects import ROW_GROUP, read_json, scan, to_json
 from populace.space.opening import OpenSpace
-from populace.sql.rows import USER_ID
 
 FOLDER = "sql"
 LAKE = "lake"  # the connection that is no database
@@ -115,8 +113,8 @@ def _told(entry: Entry) -> tuple[str, str | None]:
 # --- objects ----------------------------------------------------------------------------------------
 
 
-def keep(space: OpenSpace, sql: Sql, at: datetime, found: pl.DataFrame, identifier: str, folder: Path) -> None:
-    """Keep an answer as that of an instant, unless there is one: equal rows, in any order, make the same object.
+def keep(space: OpenSpace, sql: Sql, at: datetime, found: pl.DataFrame, folder: Path) -> None:
+    """Keep an answer as that of an instant, unless there is one: equal rows, in any order, are one object.
 
     Parameters
     ----------
@@ -125,18 +123,21 @@ def keep(space: OpenSpace, sql: Sql, at: datetime, found: pl.DataFrame, identifi
     folder
         A private one, on a local disk.
     """
-    file = folder / "snapshot.parquet"
-    # In any order that follows from the rows alone; sorting numbers takes a third of the time.
-    key = pl.struct(GROUP_ID, USER_ID) if {GROUP_ID, USER_ID} <= set(found.columns) else pl.col(identifier)
-    ordered = found[found.select(key.hash()).to_series().arg_sort()]
-    ordered.write_parquet(file, compression="zstd", compression_level=1, row_group_size=ROW_GROUP)
-    with file.open("rb") as opened:
-        digest = hashlib.file_digest(opened, "sha256").hexdigest()
-    path = f"{FOLDER}/{sql.key}/{digest[:20]}.parquet"
+    digest = _digest(found)
+    path = f"{FOLDER}/{sql.key}/{digest}.parquet"
     if not any(each.path == path for each in space.lake.list(path)):
+        file = folder / "snapshot.parquet"
+        found.write_parquet(file, compression="zstd", compression_level=1, row_group_size=ROW_GROUP)
         space.lake.put_file(path, file)
     document = {"at": runs.iso(at), "object": path, "digest": digest, "rows": found.height}
     space.lake.create(f"{FOLDER}/{sql.key}/{_stamp(at)}-{fingerprint(sql)}.json", to_json(document))
+
+
+def _digest(found: pl.DataFrame) -> str:
+    """The same for equal rows in any order: a sum of what each comes to takes a tenth of the time of sorting them."""
+    sums = [int(found.hash_rows(seed=each).sum()) for each in (1, 2)]
+    told = [[name, str(dtype)] for name, dtype in found.schema.items()]
+    return ledger.fingerprint([told, found.height, sums])
 
 
 def read(space: OpenSpace, entry: Entry) -> pl.DataFrame:

@@ -38,16 +38,16 @@ def of_lake(space: OpenSpace, statement: Sql) -> Found:
     run = recompute.reopen(space, views.current(space), strict=False)
     computed = [each.key for each in families.of_run(space, run.run_id).definition.traits]
     with tempfile.TemporaryDirectory(prefix="populace-") as folder, statements.placed(statement):
-        found, identifier = statements.asked(space, run, statement, Path(folder), computed)
-        return about(space, statement, found, identifier)
+        found = statements.asked(space, run, statement, Path(folder), computed)
+        return about(space, statement, found)
 
 
-def about(space: OpenSpace, statement: Sql, found: pl.DataFrame, identifier: str) -> Found:
+def about(space: OpenSpace, statement: Sql, found: pl.DataFrame) -> Found:
     """What is told of the rows of a statement, as `statements.checked` gives them."""
     run_id = runs.current(space.lake)
     chosen = rows.columns(found.columns, statement)
-    got = statements.answer(found.rename(chosen.names), identifier, space.definition.identity)
-    held = None if run_id is None else _held(space, run_id, statement, identifier)
+    got = statements.answer(found.rename(chosen.names), chosen.identifier, space.definition.identity)
+    held = None if run_id is None else _held(space, run_id, statement, chosen.identifier)
     known = got.rows.select(WHO).with_columns(is_known=pl.lit(value=False))
     if held is not None:
         known = got.rows.lazy().select(WHO).join(held, on=WHO, how="left", maintain_order="left").collect()
@@ -62,7 +62,7 @@ def about(space: OpenSpace, statement: Sql, found: pl.DataFrame, identifier: str
     } | ({"links": got.links} if chosen.user else {})
     sample = pl.concat([_sample(got.rows.filter(is_known), "✓"), _sample(got.rows.filter(~is_known), "?")])
     types = {name: str(dtype) for name, dtype in found.schema.items()}
-    return Found(run_id, types, counts, sample.rename({WHO: identifier}).rows(named=True))
+    return Found(run_id, types, counts, sample.rename({WHO: chosen.identifier}).rows(named=True))
 
 
 def _held(space: OpenSpace, run_id: str, statement: Sql, identifier: str) -> pl.LazyFrame:

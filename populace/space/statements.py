@@ -23,6 +23,7 @@ from populace.sql.rows import PROFILE_ID, USER, WHO, Given
 
 COUNTS = "sql_rows"
 HEX_DIGITS = 15  # of an id that a whole number holds, with room for one more
+PLACE = "@place"  # see `_place`
 COLLECTIONS: Mapping[Level, str] = {"user": "users", "account": "accounts"}
 
 
@@ -50,13 +51,13 @@ def answer(found: pl.DataFrame, id_type: str, rules: Identity) -> Given:
     return replace(given, links=attached.pairs(found.lazy(), rules).height) if USER in found.columns else given
 
 
-def checked(statement: Sql, file: Path, rules: Identity) -> tuple[pl.DataFrame, str]:
-    """The rows that a statement wrote to a file, typed, and the type of their identifier; every rule is checked."""
+def checked(statement: Sql, file: Path, rules: Identity) -> pl.DataFrame:
+    """The rows that a statement wrote to a file, typed, under their own names; every rule is checked."""
     found = pl.read_parquet(file)
     chosen = rows.columns(found.columns, statement)
     typed = rows.typed(found, chosen)
     answer(typed, chosen.identifier, rules)
-    return typed.rename({called: name for name, called in chosen.names.items()}), chosen.identifier
+    return typed.rename({called: name for name, called in chosen.names.items()})
 
 
 # --- the stage --------------------------------------------------------------------------------------
@@ -107,7 +108,7 @@ def _base(space: OpenSpace, run: Run, computed: list[str]) -> _Making:
     external_ids = runs.table(space.lake, run.run_id, "external_ids").filter(pl.col("source") != SQL)
     traits = runs.table(space.lake, run.run_id, "traits").select("profile_id", *computed)
     is_any = pl.any_horizontal(pl.col(computed).is_not_null()) if computed else pl.lit(value=False)
-    return _Making(external_ids, traits.filter(is_any).collect())
+    return _Making(external_ids, traits.filter(is_any).with_columns(_place()).collect())
 
 
 def _add(space: OpenSpace, run: Run, statement: Sql, making: _Making, computed: list[str], *, keep: bool) -> None:
@@ -119,15 +120,15 @@ def _add(space: OpenSpace, run: Run, statement: Sql, making: _Making, computed: 
     making.columns += [(statement.key, each, str(found.schema[each])) for each in chosen.traits]
     given = answer(found.rename(chosen.names), chosen.identifier, space.definition.identity)
     del found  # what millions of rows are made from is not kept beside what is made
-    known = held(space, run.run_id, making.external_ids, statement.level, chosen.identifier)
+    known = held(space, run.run_id, making.external_ids, statement.level, chosen.identifier).with_columns(_place())
     mine, unknown = _parted(given.rows.lazy().join(known, on=WHO, how="left").collect())
     counts = {"rows": given.read, "too_large": given.too_large, "blocked": given.blocked, "links": given.links}
     del given
     once, made = _once(mine), _made(unknown, statement, chosen.identifier)
     making.created.append(_created(made, statement, chosen.identifier, at))
     fresh = [each for each in chosen.traits if each not in making.traits.columns]  # others are refused in the end
-    values = (pl.concat([once, made]) if made.height else once).select(PROFILE_ID, *fresh)
-    making.traits = making.traits.join(values, on=PROFILE_ID, how="full", coalesce=True)
+    values = (pl.concat([once, made]) if made.height else once).select(PROFILE_ID, PLACE, *fresh)
+    making.traits = _beside(making.traits, values)
     linked = _linked(making.external_ids, statement) if chosen.user else made.clear()
     is_new = once.join(linked, on=PROFILE_ID, how="semi").height
     more = {
@@ -149,14 +150,14 @@ def _found(
     if statement.connection != snapshots.LAKE:
         return None, run.as_of
     with tempfile.TemporaryDirectory(prefix="populace-") as name:
-        found, identifier = asked(space, run, statement, Path(name), computed)
+        found = asked(space, run, statement, Path(name), computed)
         if keep and statement.schedule:
-            snapshots.keep(space, statement, run.as_of, found, identifier, Path(name))
+            snapshots.keep(space, statement, run.as_of, found, Path(name))
     return found, run.as_of
 
 
-def asked(space: OpenSpace, run: Run, statement: Sql, folder: Path, computed: list[str]) -> tuple[pl.DataFrame, str]:
-    """What a statement over the lake answers as of a run, and the identifier of its rows; as `checked`."""
+def asked(space: OpenSpace, run: Run, statement: Sql, folder: Path, computed: list[str]) -> pl.DataFrame:
+    """What a statement over the lake answers as of a run; as `checked`."""
     views = lake_views.write(space, run, sql.tables(statement.statement), folder, computed)
     into = folder / "answer.parquet"
     sql.ask(
@@ -201,7 +202,8 @@ def _made(unknown: pl.DataFrame, statement: Sql, id_type: str) -> pl.DataFrame:
     """The rows of nobody with the ids of the profiles that they make; an id of the lake that is gone makes none."""
     if id_type == PROFILE_ID or unknown.is_empty():
         return unknown.clear()
-    return unknown.with_columns(attached.ids(unknown.get_column(WHO), COLLECTIONS[statement.level], id_type))
+    named = unknown.with_columns(attached.ids(unknown.get_column(WHO), COLLECTIONS[statement.level], id_type))
+    return named.with_columns(_place())
 
 
 def _linked(external_ids: pl.LazyFrame, statement: Sql) -> pl.DataFrame:
@@ -212,9 +214,9 @@ def _linked(external_ids: pl.LazyFrame, statement: Sql) -> pl.DataFrame:
 
 def _once(mine: pl.DataFrame) -> pl.DataFrame:
     """One row per profile: of several identifiers of one person the one that sorts first counts."""
-    is_shared = mine.get_column(PROFILE_ID).is_duplicated()
-    if not is_shared.any():
+    if rows.are_distinct(mine.get_column(PROFILE_ID)):
         return mine
+    is_shared = mine.get_column(PROFILE_ID).is_duplicated()
     first = mine.filter(is_shared).sort(WHO).unique(PROFILE_ID, keep="first", maintain_order=True)
     return pl.concat([mine.filter(~is_shared), first])
 
@@ -223,6 +225,7 @@ def _created(made: pl.DataFrame, statement: Sql, id_type: str, at: datetime) -> 
     """Profiles of rows, as rows of `external_ids`."""
     return made.select(
         PROFILE_ID,
+        PLACE,
         pl.lit(COLLECTIONS[statement.level]).alias("collection"),
         pl.lit(id_type).alias("id_type"),
         pl.col(WHO).alias("id_value"),
@@ -238,10 +241,13 @@ def _created(made: pl.DataFrame, statement: Sql, id_type: str, at: datetime) -> 
 
 def _write(space: OpenSpace, run: Run, making: _Making) -> None:
     """The tables of the run, changed; those of people last, so that there is room for them."""
-    names = [name for name in making.traits.columns if name != PROFILE_ID]
+    names = [name for name in making.traits.columns if name not in (PROFILE_ID, PLACE)]
     is_any = pl.any_horizontal(pl.col(names).is_not_null()) if names else pl.lit(value=False)
-    runs.write(space.lake, run.run_id, "traits", _ordered(making.traits.filter(is_any)))
+    is_all = bool(names) and making.traits.select(is_any.all()).item()
+    traits = making.traits.drop(PLACE) if is_all else making.traits.drop(PLACE).filter(is_any)
     making.traits = making.traits.clear()
+    runs.write(space.lake, run.run_id, "traits", traits)
+    del traits
     columns = pl.DataFrame(making.columns, schema=RUN["sql_traits"], orient="row").sort("sql", "key")
     runs.write(space.lake, run.run_id, "sql_traits", columns)
     runs.write(space.lake, run.run_id, COUNTS, pl.DataFrame(making.counts, schema=RUN[COUNTS]))
@@ -256,33 +262,56 @@ def _people(parts: list[pl.DataFrame]) -> pl.DataFrame:
     """Everybody whom only statements know, once, as of the first statement that knows them, by profile id."""
     some = [each for each in parts if each.height]
     if len(some) < 2:
-        return _ordered(some[0]) if some else empty(RUN["external_ids"])
+        return _ordered(some[0]) if some else empty(RUN["external_ids"] | {PLACE: pl.Int64})
     return _ordered(pl.concat(some).sort("added_at", "message_id").unique(PROFILE_ID, keep="first"))
-
-
-def _ordered(found: pl.DataFrame) -> pl.DataFrame:
-    """Rows by profile id, which is hexadecimal but for its beginning; numbers are sorted faster than text."""
-    ids = found.get_column(PROFILE_ID)
-    start = len(identity.prefix(COLLECTIONS["user"]))
-    number = ids.str.slice(start, HEX_DIGITS).str.to_integer(base=16, dtype=pl.Int64, strict=False)
-    is_user = ids.str.starts_with(identity.prefix(COLLECTIONS["user"]))  # accounts come before
-    rows_ = found[(number + is_user.cast(pl.Int64) * 16**HEX_DIGITS).arg_sort()]
-    return rows_ if rows_.get_column(PROFILE_ID).is_sorted() else found.sort(PROFILE_ID)
 
 
 def _write_people(space: OpenSpace, run: Run, making: _Making, created: pl.DataFrame, before: pl.DataFrame) -> None:
     """Identifiers first, which say what of the other tables was made here, should this be done again."""
-    runs.write(space.lake, run.run_id, "external_ids", _merged(making.external_ids.collect(), created))
-    profiles, retired = (runs.table(space.lake, run.run_id, name).collect() for name in ("profiles", "retired"))
-    profiles = profiles.join(before, on=PROFILE_ID, how="anti", maintain_order="left") if before.height else profiles
-    new = created.select(PROFILE_ID, "collection", pl.col("added_at").alias("created_at"))
+    runs.write(space.lake, run.run_id, "external_ids", _merged(making.external_ids, created))
+    profiles, retired = (runs.table(space.lake, run.run_id, name) for name in ("profiles", "retired"))
+    if before.height:
+        profiles = profiles.join(before.lazy(), on=PROFILE_ID, how="anti", maintain_order="left")
+    new = created.select(PROFILE_ID, "collection", PLACE, pl.col("added_at").alias("created_at"))
     runs.write(space.lake, run.run_id, "profiles", _merged(profiles, new))
     # Whom only a statement knew in the run before as well is no id that leads nowhere.
-    runs.write(
-        space.lake, run.run_id, "retired", retired.join(created, on=PROFILE_ID, how="anti", maintain_order="left")
-    )
+    left = retired.join(created.lazy(), on=PROFILE_ID, how="anti", maintain_order="left")
+    runs.write(space.lake, run.run_id, "retired", left.collect())
 
 
-def _merged(rows: pl.DataFrame, more: pl.DataFrame) -> pl.DataFrame:
-    """Both tables as one, in the order of profile ids that each of them has; they have none in common."""
-    return rows.lazy().merge_sorted(more.lazy(), PROFILE_ID).collect() if more.height else rows
+def _merged(table: pl.LazyFrame, more: pl.DataFrame) -> pl.DataFrame:
+    """Both tables as one, by profile id; they have none in common."""
+    both = pl.concat([table.with_columns(_place()).collect(), more], how="diagonal")
+    return _ordered(both).drop(PLACE)
+
+
+# --- order ------------------------------------------------------------------------------------------
+
+
+def _place() -> pl.Expr:
+    """A number that stands for a profile id in its order: ids are hexadecimal but for their beginning.
+
+    Numbers are sorted faster than text, and they go along with ids because text that lies anywhere is read slowly.
+    """
+    users = identity.prefix(COLLECTIONS["user"])  # accounts come before
+    number = pl.col(PROFILE_ID).str.slice(len(users), HEX_DIGITS).str.to_integer(base=16, dtype=pl.Int64, strict=False)
+    return (number + pl.col(PROFILE_ID).str.starts_with(users).cast(pl.Int64) * 16**HEX_DIGITS).alias(PLACE)
+
+
+def _ordered(found: pl.DataFrame) -> pl.DataFrame:
+    """Rows by profile id."""
+    by_place = found[found.get_column(PLACE).arg_sort()]
+    return by_place if by_place.get_column(PROFILE_ID).is_sorted() else found.sort(PROFILE_ID)
+
+
+def _beside(traits: pl.DataFrame, values: pl.DataFrame) -> pl.DataFrame:
+    """Both tables as one, with a row for each profile of either, by profile id; rows are moved once."""
+    keys = [PROFILE_ID, PLACE]
+    left, right = (each.select(keys).with_row_index(name) for name, each in (("left", traits), ("right", values)))
+    joined = left.join(right, on=PROFILE_ID, how="full", coalesce=True)
+    both = _ordered(joined.with_columns(pl.coalesce(PLACE, f"{PLACE}_right").alias(PLACE)))
+    moved = [
+        each.drop(keys).select(pl.all().gather(both.get_column(name))).get_columns()
+        for name, each in (("left", traits), ("right", values))
+    ]
+    return both.select(keys).hstack([column for columns in moved for column in columns])

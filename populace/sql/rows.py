@@ -166,10 +166,16 @@ def given(rows: pl.DataFrame, who: pl.Series, is_blocked: pl.Series, identifier:
     too_large = int(kept.get_column(LARGE).sum())
     if USER in rows.columns:
         kept = kept.unique()
-    if more := kept.height - kept.get_column(WHO).n_unique():
+    if not are_distinct(kept.get_column(WHO)):
+        more = kept.height - kept.get_column(WHO).n_unique()
         raise StatementError(_repeated(more, rows, identifier))
     kept = kept.filter(~pl.col(LARGE)) if too_large else kept
     return Given(kept.drop(LARGE), rows.height, int(is_nobody.sum()), too_large)
+
+
+def are_distinct(texts: pl.Series) -> bool:
+    """Whether no text is there twice; hashes, where they differ, say so in a fifth of the time."""
+    return texts.hash().n_unique() == texts.len() or texts.n_unique() == texts.len()
 
 
 def _repeated(more: int, rows: pl.DataFrame, identifier: str) -> str:

@@ -200,7 +200,7 @@ class Shop:
         found = table(text)
         chosen = rows.columns(found.columns, statement)
         known = rows.typed(found, chosen).rename({called: name for name, called in chosen.names.items()})
-        snapshots.keep(self.space, statement, at, known, chosen.identifier, self.folder)
+        snapshots.keep(self.space, statement, at, known, self.folder)
 
     def run(self, as_of=AS_OF):
         self.run_id = driving.run(self.space, as_of)
@@ -431,8 +431,8 @@ def test_t41_t42_a_preview_counts_links_and_does_not_know_whom_only_links_know(s
     driving.replay_all(found.space, AS_OF)
     found.answer(MEMBERS)
     found.run()
-    got, identifier = statements.checked(entry(level="account"), written(found.folder, MEMBERS), driving.IDENTITY)
-    told = sql_previews.about(found.space, entry(level="account"), got, identifier)
+    got = statements.checked(entry(level="account"), written(found.folder, MEMBERS), driving.IDENTITY)
+    told = sql_previews.about(found.space, entry(level="account"), got)
     counts = {"rows": 5, "known": 1, "unknown": 2, "blocked": 0, "too_large": 0, "links": 4}
     assert told.counts == counts
     assert [(each["@known"], each["group_id"], each["seats"]) for each in told.sample] == [
