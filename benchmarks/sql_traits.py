@@ -19,7 +19,8 @@ from pathlib import Path
 
 import polars as pl
 
-from populace.definitions import Identifier, Identity, Space, Sql
+from populace import query
+from populace.definitions import Identifier, Identity, Space, Sql, Trait
 from populace.lake import runs
 from populace.lake.objects import open_store
 from populace.space import OpenSpace, recompute, snapshots, statements
@@ -27,12 +28,14 @@ from populace.space.attached import ids
 from populace.space.schemas import RUN, empty
 
 AT = datetime(2026, 5, 4, tzinfo=UTC)
+VISITS = Trait("visits", query.parse_trait("event('Page Viewed').count()"))
 ORDERS = Sql("orders", "shop", "select …", "0 */12 * * *")
 
 
 def opened(folder: Path) -> OpenSpace:
-    """A space whose only definition is a statement."""
-    definition = Space("dev", (folder / "lake").as_uri(), identity=Identity((Identifier("user_id"),)), sql=(ORDERS,))
+    """A space with a computed trait and a statement."""
+    named = Identity((Identifier("user_id"),))
+    definition = Space("dev", (folder / "lake").as_uri(), identity=named, traits=(VISITS,), sql=(ORDERS,))
     return OpenSpace(definition, open_store(definition.lake, definition.storage))
 
 
@@ -61,7 +64,7 @@ def _people(space: OpenSpace, people: int) -> None:
     tables = {
         "profiles": named.select("profile_id", collection=users, created_at=at),
         "external_ids": named.select("profile_id", **about, **event),
-        "traits": named.select("profile_id"),
+        "traits": named.select("profile_id", visits=pl.int_range(pl.len())),
         "retired": empty(RUN["retired"]),
     }
     for name, frame in tables.items():

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import polars as pl
 
-from populace import identity, sql
+from populace import sql
 from populace.definitions import GROUP_ID, Identity, Level, Sql
 from populace.errors import StatementError
 from populace.lake import runs
-from populace.space import attached, families, lake_views, snapshots, sql_columns
+from populace.space import attached, by_id, families, lake_views, snapshots, sql_columns
+from populace.space.by_id import PLACE, place
 from populace.space.lake_views import SQL
 from populace.space.opening import OpenSpace
 from populace.space.recompute import Run, instant
@@ -22,8 +23,6 @@ from populace.sql import rows
 from populace.sql.rows import PROFILE_ID, USER, WHO, Given
 
 COUNTS = "sql_rows"
-HEX_DIGITS = 15  # of an id that a whole number holds, with room for one more
-PLACE = "@place"  # see `_place`
 COLLECTIONS: Mapping[Level, str] = {"user": "users", "account": "accounts"}
 
 
@@ -108,7 +107,7 @@ def _base(space: OpenSpace, run: Run, computed: list[str]) -> _Making:
     external_ids = runs.table(space.lake, run.run_id, "external_ids").filter(pl.col("source") != SQL)
     traits = runs.table(space.lake, run.run_id, "traits").select("profile_id", *computed)
     is_any = pl.any_horizontal(pl.col(computed).is_not_null()) if computed else pl.lit(value=False)
-    return _Making(external_ids, traits.filter(is_any).with_columns(_place()).collect())
+    return _Making(external_ids, traits.filter(is_any).with_columns(place()).collect())
 
 
 def _add(space: OpenSpace, run: Run, statement: Sql, making: _Making, computed: list[str], *, keep: bool) -> None:
@@ -120,7 +119,7 @@ def _add(space: OpenSpace, run: Run, statement: Sql, making: _Making, computed: 
     making.columns += [(statement.key, each, str(found.schema[each])) for each in chosen.traits]
     given = answer(found.rename(chosen.names), chosen.identifier, space.definition.identity)
     del found  # what millions of rows are made from is not kept beside what is made
-    known = held(space, run.run_id, making.external_ids, statement.level, chosen.identifier).with_columns(_place())
+    known = held(space, run.run_id, making.external_ids, statement.level, chosen.identifier).with_columns(place())
     mine, unknown = _parted(given.rows.lazy().join(known, on=WHO, how="left").collect())
     counts = {"rows": given.read, "too_large": given.too_large, "blocked": given.blocked, "links": given.links}
     del given
@@ -128,7 +127,7 @@ def _add(space: OpenSpace, run: Run, statement: Sql, making: _Making, computed: 
     making.created.append(_created(made, statement, chosen.identifier, at))
     fresh = [each for each in chosen.traits if each not in making.traits.columns]  # others are refused in the end
     values = (pl.concat([once, made]) if made.height else once).select(PROFILE_ID, PLACE, *fresh)
-    making.traits = _beside(making.traits, values)
+    making.traits = by_id.beside(making.traits, values)
     linked = _linked(making.external_ids, statement) if chosen.user else made.clear()
     is_new = once.join(linked, on=PROFILE_ID, how="semi").height
     more = {
@@ -203,7 +202,7 @@ def _made(unknown: pl.DataFrame, statement: Sql, id_type: str) -> pl.DataFrame:
     if id_type == PROFILE_ID or unknown.is_empty():
         return unknown.clear()
     named = unknown.with_columns(attached.ids(unknown.get_column(WHO), COLLECTIONS[statement.level], id_type))
-    return named.with_columns(_place())
+    return named.with_columns(place())
 
 
 def _linked(external_ids: pl.LazyFrame, statement: Sql) -> pl.DataFrame:
@@ -262,56 +261,18 @@ def _people(parts: list[pl.DataFrame]) -> pl.DataFrame:
     """Everybody whom only statements know, once, as of the first statement that knows them, by profile id."""
     some = [each for each in parts if each.height]
     if len(some) < 2:
-        return _ordered(some[0]) if some else empty(RUN["external_ids"] | {PLACE: pl.Int64})
-    return _ordered(pl.concat(some).sort("added_at", "message_id").unique(PROFILE_ID, keep="first"))
+        return by_id.ordered(some[0]) if some else empty(RUN["external_ids"] | {PLACE: pl.Int64})
+    return by_id.ordered(pl.concat(some).sort("added_at", "message_id").unique(PROFILE_ID, keep="first"))
 
 
 def _write_people(space: OpenSpace, run: Run, making: _Making, created: pl.DataFrame, before: pl.DataFrame) -> None:
     """Identifiers first, which say what of the other tables was made here, should this be done again."""
-    runs.write(space.lake, run.run_id, "external_ids", _merged(making.external_ids, created))
+    runs.write(space.lake, run.run_id, "external_ids", by_id.merged(making.external_ids, created))
     profiles, retired = (runs.table(space.lake, run.run_id, name) for name in ("profiles", "retired"))
     if before.height:
         profiles = profiles.join(before.lazy(), on=PROFILE_ID, how="anti", maintain_order="left")
     new = created.select(PROFILE_ID, "collection", PLACE, pl.col("added_at").alias("created_at"))
-    runs.write(space.lake, run.run_id, "profiles", _merged(profiles, new))
+    runs.write(space.lake, run.run_id, "profiles", by_id.merged(profiles, new))
     # Whom only a statement knew in the run before as well is no id that leads nowhere.
-    left = retired.join(created.lazy(), on=PROFILE_ID, how="anti", maintain_order="left")
-    runs.write(space.lake, run.run_id, "retired", left.collect())
-
-
-def _merged(table: pl.LazyFrame, more: pl.DataFrame) -> pl.DataFrame:
-    """Both tables as one, by profile id; they have none in common."""
-    both = pl.concat([table.with_columns(_place()).collect(), more], how="diagonal")
-    return _ordered(both).drop(PLACE)
-
-
-# --- order ------------------------------------------------------------------------------------------
-
-
-def _place() -> pl.Expr:
-    """A number that stands for a profile id in its order: ids are hexadecimal but for their beginning.
-
-    Numbers are sorted faster than text, and they go along with ids because text that lies anywhere is read slowly.
-    """
-    users = identity.prefix(COLLECTIONS["user"])  # accounts come before
-    number = pl.col(PROFILE_ID).str.slice(len(users), HEX_DIGITS).str.to_integer(base=16, dtype=pl.Int64, strict=False)
-    return (number + pl.col(PROFILE_ID).str.starts_with(users).cast(pl.Int64) * 16**HEX_DIGITS).alias(PLACE)
-
-
-def _ordered(found: pl.DataFrame) -> pl.DataFrame:
-    """Rows by profile id."""
-    by_place = found[found.get_column(PLACE).arg_sort()]
-    return by_place if by_place.get_column(PROFILE_ID).is_sorted() else found.sort(PROFILE_ID)
-
-
-def _beside(traits: pl.DataFrame, values: pl.DataFrame) -> pl.DataFrame:
-    """Both tables as one, with a row for each profile of either, by profile id; rows are moved once."""
-    keys = [PROFILE_ID, PLACE]
-    left, right = (each.select(keys).with_row_index(name) for name, each in (("left", traits), ("right", values)))
-    joined = left.join(right, on=PROFILE_ID, how="full", coalesce=True)
-    both = _ordered(joined.with_columns(pl.coalesce(PLACE, f"{PLACE}_right").alias(PLACE)))
-    moved = [
-        each.drop(keys).select(pl.all().gather(both.get_column(name))).get_columns()
-        for name, each in (("left", traits), ("right", values))
-    ]
-    return both.select(keys).hstack([column for columns in moved for column in columns])
+    is_back = pl.col(PROFILE_ID).is_in(created.get_column(PROFILE_ID).implode())
+    runs.write(space.lake, run.run_id, "retired", retired.filter(~is_back).collect())
