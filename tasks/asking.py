@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from populace.definitions import Sql
+from populace.errors import Refused, Transient
 from populace.space import OpenSpace, snapshots, sql_previews, statements
 from populace.space.sql_previews import Found
 from populace.sql.rows import MOST_COLUMNS
@@ -57,8 +58,8 @@ def _answered(
 ) -> Iterator[tuple[pl.DataFrame, Path]]:
     """The rows of a statement, and a folder that lasts as long as this does."""
     connections = dict(space.definition.connections)
-    address = resolve({"url": connections[statement.connection]}, environ, secret)["url"]
-    with tempfile.TemporaryDirectory(prefix="populace-") as name, statements.placed(statement):
+    with tempfile.TemporaryDirectory(prefix="populace-") as name, statements.placed(statement), _connecting(statement):
+        address = resolve({"url": connections[statement.connection]}, environ, secret)["url"]
         into = Path(name) / "answer.parquet"
         databases.fetch(
             address,
@@ -69,6 +70,16 @@ def _answered(
             most_columns=MOST_COLUMNS,
         )
         yield statements.checked(statement, into, space.definition.identity), Path(name)
+
+
+@contextmanager
+def _connecting(statement: Sql) -> Iterator[None]:
+    """What is wrong with a connection is told with its name, and with the statement that was to be run."""
+    try:
+        yield
+    except (Transient, Refused) as cause:
+        message = f"{statement.at}: '{statement.key}': connection '{statement.connection}': {cause}"
+        raise type(cause)(message) from None
 
 
 def _named(space: OpenSpace, key: str) -> Sql:

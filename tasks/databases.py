@@ -17,6 +17,7 @@ from populace.sql.answers import Column
 from populace.sql.limits import Alarm, Limits
 from tasks.warehouse import KEEPALIVE, with_options
 
+POSTGRESQL = ("postgresql://", "postgres://")
 CONNECT_SECONDS = 30
 LOCK_SECONDS = 60
 IDLE_SECONDS = 600  # a transaction that waits for us so long has lost us
@@ -74,6 +75,9 @@ def _connected(url: str) -> Iterator[Any]:
     """A connection whose transaction is undone at the end, whatever happened."""
     from adbc_driver_postgresql import dbapi
 
+    if not url.startswith(POSTGRESQL):
+        message = "its URL does not begin with postgresql://, and statements run on PostgreSQL alone"
+        raise Refused(message)
     try:
         connection = dbapi.connect(with_options(url, {"connect_timeout": CONNECT_SECONDS, **KEEPALIVE}))
     except Error as error:

@@ -85,7 +85,7 @@ def known(
 
 @dataclass(frozen=True, slots=True)
 class _World:
-    """People and accounts, and what is known of them so far."""
+    """People and accounts, and what is known of them so far; `names` are those that trait() of people reads."""
 
     people: Side
     accounts: Side
@@ -93,6 +93,7 @@ class _World:
     named: pl.DataFrame
     as_of: datetime
     include_anonymous: bool
+    names: set[str]
 
     @classmethod
     def of(
@@ -116,6 +117,7 @@ class _World:
             accounts.named if accounts else NO_LINKS,
             as_of,
             include_anonymous,
+            names,
         )
 
     def with_audiences(self, audiences: Sequence[Audience]) -> "_World":
@@ -154,7 +156,17 @@ class _World:
             side = _answered(side, world._of_users(asked, takes_anonymous=takes_anonymous))
         exprs = [side.read(plain(each.query), self.as_of).alias(f"audience {each.key}") for each in audiences]
         kept = [name for name in side.rows.columns if not name.startswith("holds ")]
-        return replace(world, accounts=_joined(side, exprs, [*kept, *(f"audience {each.key}" for each in audiences)]))
+        side = _joined(side, exprs, [*kept, *(f"audience {each.key}" for each in audiences)])
+        return replace(world, accounts=side)._passing([each.key for each in audiences if each.key in self.names])
+
+    def _passing(self, keys: Sequence[str]) -> "_World":
+        """With what people know of some audiences of accounts: whether one of theirs is a member (A-33)."""
+        if not keys:
+            return self
+        told = self.accounts.rows.select(pl.col("profile").alias("account"), *(f"audience {key}" for key in keys))
+        pairs = self.links.join(told, on="account")
+        found = pairs.group_by("profile").agg(pl.col(f"audience {key}").any() for key in keys)
+        return replace(self, people=_answered(self.people, found))
 
     def _of_users(self, asked: Iterable[Quantified], *, takes_anonymous: bool) -> pl.DataFrame:
         rows = self.people.rows

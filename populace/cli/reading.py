@@ -92,6 +92,8 @@ def show(space: str, identifier: str, definitions: str, *, as_json: bool) -> Non
     output.table("Merged into it", found["merged"])
     for whose, linked in found["links"].items():
         output.table(f"{whose.capitalize()}: {linked['count']:,}", linked["first"])
+    if found["collection"] == "accounts" and not found["links"]:
+        output.table("Users", [])
     output.table("Traits", [{"trait": name, "value": value} for name, value in found["traits"].items()])
     output.table("Custom traits", [{"trait": name, "value": value} for name, value in found["custom_traits"].items()])
     output.table("Audiences", [{"audience": name, "entered_at": at} for name, at in found["audiences"].items()])

@@ -17,9 +17,9 @@ def preview(space: OpenSpace, key: str, *, as_json: bool) -> None:
         output.emit([told | found.counts | {"sample": found.sample}])
         return
     known_by = f"run {found.run_id}" if found.run_id else "no run yet"
-    output.screen.print(f"[bold]{found.counts['rows']:,}[/] rows, people known by {known_by}")
+    output.screen.print(f"[bold]{found.counts['rows']:,}[/] rows, compared with {known_by}")
     output.table("Columns", [{"column": name, "type": kind} for name, kind in found.columns.items()])
-    output.table("People", [found.counts])
+    output.table("Rows", [found.counts])
     # A column of the statement may be called `known` itself, so what is known stands under a sign until here.
     sample = [{name.removeprefix("@"): each for name, each in row.items()} for row in found.sample]
     output.table("Some of them: ✓ known, ? unknown", sample)

@@ -2,82 +2,60 @@
 
 Keys are unique in a space, so a key says whose it is. A condition about people reads accounts by account.trait(), and
 one about accounts reads people by ANY and ALL; an audience of accounts may be named by trait() among conditions about
-people, and means that one of the person's accounts is a member of it (A-33).
+people, and says whether one of the person's accounts is a member of it (A-33).
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
-from populace.definitions import Audience, Level, Space, Trait
+from populace.definitions import Audience, Level, Space, SqlTrait, Trait
 from populace.loading.documents import Document
 from populace.nodes import (
     AccountTrait,
-    Quantified,
     Reducer,
     TraitValue,
     references,
-    rewritten,
     walk,
 )
 from populace.viewpoints import outside_quantifiers, quantified
 
 Defined = Trait | Audience
-D = TypeVar("D", bound=Defined)
 
 
-def leveled(space: Space, documents: Mapping[str, Document]) -> Space:
-    """The space with every trait() that names an audience of accounts, among people, as account.trait()."""
-    space = replace(
-        space,
-        traits=tuple(passing(each, space) for each in space.traits),
-        audiences=tuple(passing(each, space) for each in space.audiences),
-    )
+def check(space: Space, documents: Mapping[str, Document]) -> None:
+    """Report what definitions read of whom they cannot read it."""
     for each in space.computed:
         name = "audiences" if isinstance(each, Audience) else "traits"
         for problem in problems(each, space):
             documents[name].report((each.key, "query"), f"'{each.key}': {problem}")
-    return space
 
 
 def problems(each: Defined, space: Space) -> list[str]:
     """What a definition reads of whom it cannot read it."""
     by_key = {each.key: each for each in space.computed}
-    levels: dict[str, Level] = {key: each.level for key, each in by_key.items()}
-    return list(dict.fromkeys([*_misplaced(each, levels), *_inside(each, by_key)]))
+    known: dict[str, Defined | SqlTrait] = {each.key: each for each in (*space.sql_traits, *space.computed)}
+    return list(dict.fromkeys([*_misplaced(each, known), *_inside(each, by_key)]))
 
 
-def passing(each: D, space: Space) -> D:
-    """A definition with every trait() that names an audience of accounts, among people, as account.trait()."""
-    passed = {each.key for each in space.audiences if each.level == "account"}
-
-    def through(node: Any) -> Any:
-        return AccountTrait(node.key) if isinstance(node, TraitValue) and node.key in passed else node
-
-    def of_users(node: Any) -> Any:
-        return replace(node, term=rewritten(node.term, through)) if isinstance(node, Quantified) else node
-
-    found: Any = rewritten(each.query, through if each.level == "user" else of_users)
-    return replace(each, query=found)
-
-
-def _misplaced(each: Defined, levels: Mapping[str, Level]) -> Iterator[str]:
+def _misplaced(each: Defined, by_key: Mapping[str, Defined | SqlTrait]) -> Iterator[str]:
     """What is read as somebody's who does not have it."""
     own = list(outside_quantifiers(each.query))
     about_users = own if each.level == "user" else [node for term in quantified(each.query) for node in walk(term)]
     about_accounts = [] if each.level == "user" else own
-    for key in _traits(about_users, "account", levels):
-        yield f"'{key}' is a trait of accounts; write account.trait('{key}')"
-    for key in _traits(about_accounts, "user", levels):
+    for key in _traits(about_users, "account", by_key):
+        if not isinstance(by_key[key], Audience):
+            yield f"'{key}' is a trait of accounts; write account.trait('{key}')"
+    for key in _traits(about_accounts, "user", by_key):
         remedy = "write ANY or ALL before the condition that reads it"
         yield f"'{key}' is people's; {remedy if isinstance(each, Audience) else 'a trait of accounts cannot read it'}"
     for node in about_users:
-        if isinstance(node, AccountTrait) and levels.get(node.key) == "user":
+        if isinstance(node, AccountTrait) and node.key in by_key and by_key[node.key].level == "user":
             yield f"'{node.key}' is people's; write trait('{node.key}')"
 
 
-def _traits(nodes: Iterable[Any], level: Level, levels: Mapping[str, Level]) -> list[str]:
-    return [node.key for node in nodes if isinstance(node, TraitValue) and levels.get(node.key) == level]
+def _traits(nodes: Iterable[Any], level: Level, by_key: Mapping[str, Defined | SqlTrait]) -> list[str]:
+    keys = [node.key for node in nodes if isinstance(node, TraitValue)]
+    return [key for key in keys if key in by_key and by_key[key].level == level]
 
 
 def _inside(each: Defined, by_key: Mapping[str, Defined]) -> Iterator[str]:
@@ -99,6 +77,8 @@ def _reads_accounts(key: str, by_key: Mapping[str, Defined], seen: set[str]) -> 
     if key not in by_key or key in seen:
         return False
     seen.add(key)
-    nodes = list(walk(by_key[key].query))
-    is_direct = any(isinstance(node, AccountTrait) for node in nodes)
-    return is_direct or any(_reads_accounts(other, by_key, seen) for other in references(by_key[key].query))
+    each = by_key[key]
+    if any(isinstance(node, AccountTrait) for node in walk(each.query)):
+        return True
+    others = [other for other in references(each.query) if other in by_key]
+    return any(_is_passed(each, by_key[other]) or _reads_accounts(other, by_key, seen) for other in others)

@@ -55,7 +55,8 @@ def load(name: str, folder: Path, environ: Mapping[str, str]) -> Space:
         if file.name not in {f"{each}.yaml" for each in FILES}:
             documents["space"].problems.append(f"{file}:1: nothing reads this file{meant(file.stem, FILES)}")
     loader = _Loader(name, folder, environ, documents)
-    space = levels.leveled(loader.space(), documents)
+    space = loader.space()
+    levels.check(space, documents)
     others = [_outline(other, folder, environ) for other in known if other != name]
     checks.check(space, others, documents, checks.Around(environ, folder.resolve().parent))
     lists.check(space, documents)

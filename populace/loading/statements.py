@@ -38,6 +38,9 @@ def check(space: Space, documents: Mapping[str, Document]) -> None:
     """Report connections that nobody made or that lead elsewhere, and statements that must not run."""
     connections = dict(space.connections)
     for name, url in connections.items():
+        if name == LAKE:
+            problem = f"'{LAKE}' is the space's own lake, for statements over what Populace has; call it otherwise"
+            documents["space"].report(("connections", name), problem)
         if not url.startswith(POSTGRESQL):
             problem = f"'{name}': the URL of a connection begins with postgresql://, or is a variable such as ${{NAME}}"
             documents["space"].report(("connections", name), problem)

@@ -21,7 +21,6 @@ from populace.space.schemas import INSTANT, RUN, Columns, empty
 from populace.sql import rows
 from populace.sql.rows import PROFILE_ID, USER_ID
 
-LONGEST = 500  # characters of a group_id
 LINKS = "@links"  # the source of accounts and users that only a link of a statement knows
 LINK: Columns = {
     "account": pl.String, "raw_value": pl.String, "user": pl.String, "message_id": pl.String, "at": INSTANT,
@@ -29,7 +28,7 @@ LINK: Columns = {
 
 
 def normalised(raw: pl.Series, id_type: str, rules: Identity) -> tuple[pl.Series, pl.Series]:
-    """Identifiers as they are compared, and which of them name nobody.
+    """Identifiers as they are compared, and which of them name nobody: blocked, empty and overlong ones (I-9, I-10).
 
     Raises
     ------
@@ -38,10 +37,17 @@ def normalised(raw: pl.Series, id_type: str, rules: Identity) -> tuple[pl.Series
     """
     if id_type == PROFILE_ID:
         return raw, pl.repeat(value=False, n=raw.len(), dtype=pl.Boolean, eager=True)
-    if id_type == GROUP_ID:
-        value, is_blocked = identity.account(rules)
-        found = raw.to_frame(GROUP_ID).select(who=value)
-        return found.to_series(), found.rename({"who": GROUP_ID}).select(is_blocked).to_series()
+    who, is_blocked = (_account if id_type == GROUP_ID else _person)(raw, id_type, rules)
+    return who, is_blocked | ~who.str.len_chars().is_between(1, identifiers.LONGEST_VALUE)
+
+
+def _account(raw: pl.Series, id_type: str, rules: Identity) -> tuple[pl.Series, pl.Series]:
+    value, is_blocked = identity.account(rules)
+    found = raw.to_frame(id_type).select(value)
+    return found.to_series(), found.select(is_blocked).to_series()
+
+
+def _person(raw: pl.Series, id_type: str, rules: Identity) -> tuple[pl.Series, pl.Series]:
     rule = next((each for each in rules.identifiers if each.id_type == id_type), None)
     if rule is None:
         known = ", ".join(each.id_type for each in rules.identifiers)
@@ -103,9 +109,8 @@ def pairs(answer: pl.LazyFrame, rules: Identity) -> pl.DataFrame:
     named = answer.filter(~is_dropped).select(rows.WHO, rows.USER).drop_nulls().collect()
     account, is_no_account = normalised(named.get_column(rows.WHO), GROUP_ID, rules)
     user, is_nobody = normalised(named.get_column(rows.USER), rows.USER_ID, rules)
-    is_none = is_no_account | is_nobody | (user == "") | ~account.str.len_chars().is_between(1, LONGEST)
     found = named.select(account.alias("account"), pl.col(rows.WHO).alias("raw_value"), user.alias("user"))
-    return found.filter(~is_none).sort("raw_value").unique(["account", "user"], keep="first")
+    return found.filter(~is_no_account & ~is_nobody).sort("raw_value").unique(["account", "user"], keep="first")
 
 
 def made(links: pl.DataFrame) -> pl.DataFrame:

@@ -13,6 +13,7 @@ import polars as pl
 
 from populace import identity, traits
 from populace.definitions import GROUP_ID, Identity
+from populace.events.identifiers import LONGEST_VALUE
 from populace.events.jsontext import JsonReader
 from populace.expressions import Row
 from populace.lake import tables
@@ -50,7 +51,7 @@ def accounts(
     are rows of `external_ids` of people whom only links of statements know.
     """
     told = attached.links(space, answers, found.external_ids)
-    pairs = _placed(_firsts(_calls(space, entries, as_of)), found.sightings, told)
+    pairs = _placed(_firsts(_calls(space, entries, as_of)), found.sightings, told, as_of)
     named = _named(pairs)
     return {
         "profiles": named.select("profile_id", "collection", created_at="timestamp").sort("profile_id"),
@@ -101,7 +102,7 @@ def _naming(calls: pl.LazyFrame, rules: Identity) -> pl.LazyFrame:
     """Calls that name an account, with its name as it is compared (I-8); blocked and blank ones name none."""
     value, is_blocked = identity.account(rules)
     named = calls.with_columns(account=value, raw_value=pl.col(GROUP_ID))
-    return named.filter(pl.col("account").str.len_chars().is_between(1, attached.LONGEST) & ~is_blocked)
+    return named.filter(pl.col("account").str.len_chars().is_between(1, LONGEST_VALUE) & ~is_blocked)
 
 
 def _of_contexts(space: OpenSpace, entries: Sequence[dict]) -> Iterator[pl.LazyFrame]:
@@ -122,13 +123,16 @@ def _firsts(calls: pl.LazyFrame) -> pl.DataFrame:
     return rows.sort(ORDER).unique(key, keep="first", maintain_order=True)
 
 
-def _placed(calls: pl.DataFrame, sightings: pl.DataFrame, told: pl.DataFrame) -> pl.DataFrame:
-    """Calls with the profile that is linked, null where it is nobody, and what statements tell, in event order."""
+def _placed(calls: pl.DataFrame, sightings: pl.DataFrame, told: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
+    """Calls with the profile that is linked, null where it is nobody, and what statements tell, in event order.
+
+    What the newest answer of a statement tells holds until there is another, however long ago it was asked.
+    """
     placed = calls.join(sightings, on="sighting", how="left", maintain_order="left").drop("sighting")
     if told.is_empty():
         return placed
-    at = pl.col("at")
-    links = told.with_columns(timestamp=at, received_at=at, last=at, source=pl.lit(attached.LINKS))
+    since, last = pl.col("at"), pl.lit(as_of, INSTANT)
+    links = told.with_columns(timestamp=since, received_at=since, last=last, source=pl.lit(attached.LINKS))
     return pl.concat([placed, links.select(placed.columns)]).sort(ORDER)
 
 

@@ -70,7 +70,7 @@ def _single(space: OpenSpace, run: recompute.Run, definition: Trait | Audience) 
 
 
 def _definition(text: str, level: Level, space: Space) -> Trait | Audience:
-    found = levels.passing(_parsed(text, level), space)
+    found = _parsed(text, level)
     reasons = [query.not_computed(found.query), *levels.problems(found, space)]
     for reason in filter(None, reasons):
         message = f"query: line 1, column 1: {reason}"
@@ -87,9 +87,18 @@ def _parsed(text: str, level: Level) -> Trait | Audience:
         try:
             return Audience("preview", query.parse_audience(text, viewpoint), level=level)
         except query.QueryError as as_audience:
-            problem = max(as_trait, as_audience, key=lambda each: (each.line, each.column))
+            problem = _likelier(text, as_trait, as_audience)
             message = f"query: line {problem.line}, column {problem.column}: {problem}"
             raise UsageError(message) from None
+
+
+def _likelier(text: str, as_trait: query.QueryError, as_audience: query.QueryError) -> query.QueryError:
+    """The error of what was meant: an audience, where people could have it, or else the one that comes later."""
+    try:
+        query.parse_audience(text)
+    except query.QueryError:
+        return max(as_trait, as_audience, key=lambda each: (each.line, each.column))
+    return as_audience
 
 
 def _trait(space: OpenSpace, run: recompute.Run, trait: Trait) -> Preview:

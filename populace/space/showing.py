@@ -69,10 +69,10 @@ def _profile_with(space: OpenSpace, run_id: str, id_type: str, value: str) -> st
 
 def normalised(space: OpenSpace, id_type: str, value: str) -> str:
     """An external id as the space keeps it; UsageError where it has no such type."""
-    for rule in (*space.definition.identity.identifiers, Identifier(GROUP_ID)):
-        if rule.id_type == id_type:
-            return identifiers.normalised(pl.Series([value]), rule).item()
-    known = ", ".join(each.id_type for each in space.definition.identity.identifiers)
+    rules = {each.id_type: each for each in (Identifier(GROUP_ID), *space.definition.identity.identifiers)}
+    if id_type in rules:
+        return identifiers.normalised(pl.Series([value]), rules[id_type]).item()
+    known = ", ".join(sorted(rules, key=lambda each: each == GROUP_ID))
     message = f"no identifier '{id_type}' in space '{space.definition.name}'; there is {known}, profile_id"
     raise UsageError(message)
 

@@ -9,6 +9,7 @@ from populace.destinations.protocol import PROPERTY
 from populace.errors import DefinitionError
 from populace.expressions import segments
 from populace.lake import runs
+from populace.loading import levels
 from populace.nodes import Reducer, references, walk
 from populace.space.opening import OpenSpace
 
@@ -38,7 +39,7 @@ def entry(space: OpenSpace, key: str) -> str | None:
 
 
 def check(space: OpenSpace, columns: Sequence[Column]) -> None:
-    """Refuse columns that are something else already, that a destination cannot take, or that are read too early.
+    """Refuse columns that are something else already, that a destination cannot take, or that are read wrongly.
 
     Parameters
     ----------
@@ -53,6 +54,7 @@ def check(space: OpenSpace, columns: Sequence[Column]) -> None:
     entries = {each.key: each for each in space.definition.sql}
     problems = [*_taken(space, columns), *_undeliverable(space, columns)]
     problems += _read_early(space, {key: entries[sql].key for sql, key, _ in columns})
+    problems += _misread(space, tuple(SqlTrait(key, entries[sql]) for sql, key, _ in columns))
     if problems:
         raise DefinitionError(problems)
 
@@ -96,6 +98,13 @@ def _read_early(space: OpenSpace, columns: Mapping[str, str]) -> Iterator[str]:
                 f"{each.at}: '{each.key}' compares events with '{key}', a column of '{columns[key]}', which is known "
                 "only after events are read; compare it beside the event, in an audience"
             )
+
+
+def _misread(space: OpenSpace, columns: tuple[SqlTrait, ...]) -> Iterator[str]:
+    """What definitions read as somebody's whom a column is not about."""
+    definition = replace(space.definition, sql_traits=columns)
+    for each in definition.computed:
+        yield from (f"{each.at}: '{each.key}': {problem}" for problem in levels.problems(each, definition))
 
 
 def readers(space: OpenSpace) -> set[str]:

@@ -153,16 +153,15 @@ def given(rows: pl.DataFrame, who: pl.Series, is_blocked: pl.Series, identifier:
     rows
         From `typed`.
     who, is_blocked
-        Beside each row: its normalised identifier, and whether that names nobody (I-10).
+        Beside each row: its normalised identifier, and whether that names nobody (I-9, I-10).
 
     Raises
     ------
     StatementError
         If two rows have one identifier (T-33), or one account has rows with other traits than its first.
     """
-    is_nobody = is_blocked | (who == "")
     marked = rows.with_columns(who.alias(WHO), is_large(rows.schema).alias(LARGE)).drop(USER, strict=False)
-    kept = marked.filter(~is_nobody) if is_nobody.any() else marked
+    kept = marked.filter(~is_blocked) if is_blocked.any() else marked
     too_large = int(kept.get_column(LARGE).sum())
     if USER in rows.columns:
         kept = kept.unique()
@@ -170,7 +169,7 @@ def given(rows: pl.DataFrame, who: pl.Series, is_blocked: pl.Series, identifier:
         more = kept.height - kept.get_column(WHO).n_unique()
         raise StatementError(_repeated(more, rows, identifier))
     kept = kept.filter(~pl.col(LARGE)) if too_large else kept
-    return Given(kept.drop(LARGE), rows.height, int(is_nobody.sum()), too_large)
+    return Given(kept.drop(LARGE), rows.height, int(is_blocked.sum()), too_large)
 
 
 def are_distinct(texts: pl.Series) -> bool:
@@ -182,7 +181,7 @@ def _repeated(more: int, rows: pl.DataFrame, identifier: str) -> str:
     if USER in rows.columns:
         return f"rows of {more:,} accounts say different things of them; let only {USER_ID} differ between them"
     return (
-        f"{more:,} of {rows.height:,} rows have a {identifier} that another row has, once it is normalised; "
+        f"{more:,} of {rows.height:,} rows have the {identifier} of another row, once it is normalised; "
         f"give one row for each, with GROUP BY or SELECT DISTINCT"
     )
 

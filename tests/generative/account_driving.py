@@ -60,7 +60,8 @@ def _space(folder: Path, people: People, definitions: list[Trait | Audience]) ->
         traits=tuple(each for each in read if isinstance(each, Trait)),
         audiences=tuple(each for each in read if isinstance(each, Audience)),
     )
-    return replace(opened, definition=levels.leveled(defined, {}))
+    assert not [problem for each in defined.computed for problem in levels.problems(each, defined)]
+    return replace(opened, definition=defined)
 
 
 def _as_loaded(definition: Trait | Audience) -> Trait | Audience:

@@ -110,7 +110,11 @@ class World:
         return Person(made, account, self.as_of)
 
     def users_trait(self, person, key):
-        return self.read(self.defined.get(key), key, person.profile, self.user(person.profile))
+        """Of an audience of accounts: whether one of theirs is a member (A-33)."""
+        defined = self.defined.get(key)
+        if getattr(defined, "level", None) == "account":
+            return any(self.is_member(defined, each) for each in self.accounts_of(person.profile))
+        return self.read(defined, key, person.profile, self.user(person.profile))
 
     def accounts_trait(self, person, key):
         defined = self.defined.get(key)
@@ -152,7 +156,7 @@ class World:
 
     def holds_of_one(self, leaf, person):
         """A comparison, which with account.trait() is asked of each account (O-16)."""
-        operands = [each for each in nodes.children(leaf) if self.is_of_accounts(each, person)]
+        operands = [each for each in nodes.children(leaf) if type(each) is nodes.AccountTrait]
         if not operands:
             return oracle.holds(leaf, person)
         if type(leaf) is nodes.Absent:
@@ -163,17 +167,11 @@ class World:
             return is_there and not self.holds_of_one(equal, person)
         return any(oracle.holds(self.asked_of(each, leaf, person), person) for each in self.accounts_of(person.profile))
 
-    def is_of_accounts(self, operand, person):
-        """Whether it reads the accounts of a user; a trait() that names one of their audiences does (A-33)."""
-        if type(operand) is nodes.TraitValue and isinstance(person.profile, frozenset):
-            return getattr(self.defined.get(operand.key), "level", None) == "account"
-        return type(operand) is nodes.AccountTrait
-
     def asked_of(self, account, leaf, person):
         """A comparison with what it reads of one account in its place."""
 
         def known(operand):
-            if not self.is_of_accounts(operand, person):
+            if type(operand) is not nodes.AccountTrait:
                 return operand
             return Given(self.accounts_trait(self.account(account), operand.key))
 

@@ -130,6 +130,13 @@ def test_a_database_that_cannot_be_reached_is_worth_another_try(tmp_path: Path):
     assert "hunter2" not in str(caught.value)
 
 
+@pytest.mark.parametrize("url", ["mysql://me:hunter2@127.0.0.1/shop", "sqlite:shop.db", "hello hunter2", ""])
+def test_what_is_no_postgresql_is_not(url: str, tmp_path: Path):
+    with pytest.raises(Refused, match="its URL does not begin with postgresql://") as caught:
+        rows(url, "SELECT 1 AS a", tmp_path)
+    assert "hunter2" not in str(caught.value)
+
+
 def test_a_database_that_is_not_there_is_not(url: str, tmp_path: Path):
     with pytest.raises(Refused, match="no such user or database"):
         rows(f"{url.rpartition('/')[0]}/nowhere", "SELECT 1 AS a", tmp_path)

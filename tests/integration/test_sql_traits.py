@@ -282,7 +282,8 @@ def test_what_is_wrong_with_a_statement_or_an_address_is_told_without_secrets(sh
     del shop.environment["SHOP_DATABASE"]
     answer = shop.type("preview", "dev", "orders")
     assert answer.code == 1
-    assert "SHOP_DATABASE is not set; export it, or keep it in the Prefect Secret block 'shop-database'" in answer.err
+    assert "traits.yaml:1: 'orders': connection 'shop': SHOP_DATABASE is not set; export it, or keep it" in answer.err
+    assert "in the Prefect Secret block 'shop-database'" in answer.err
 
 
 @pytest.mark.parametrize(("error", "is_worth_it"), [(Transient("gone"), True), (StatementError("wrong"), False)])

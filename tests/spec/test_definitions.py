@@ -475,6 +475,13 @@ def test_a_connection_leads_to_postgresql(problems, url):
     ]
 
 
+def test_no_connection_is_called_lake(problems):
+    text = "space: dev\nlake: file:///l\nconnections:\n  lake: postgresql://me@db/shop\n"
+    assert problems({"dev/space.yaml": text}) == [
+        "space.yaml:4: 'lake' is the space's own lake, for statements over what Populace has; call it otherwise"
+    ]
+
+
 @pytest.mark.parametrize("url", ["postgresql://me@db/shop", "${WAREHOUSE_URL}"])
 def test_a_statement_is_checked_for_the_database_that_runs_it(problems, url):
     space = f"space: dev\nlake: file:///l\nconnections: {{w: '{url}'}}\n"

@@ -3,7 +3,7 @@
 import pytest
 
 from populace import query
-from populace.nodes import AccountTrait, Compare, Literal, Quantified, TraitValue
+from populace.nodes import Compare, Literal, Quantified, TraitValue
 from tests.definition_files import COUNT
 
 ACCOUNTS = "level: account, "
@@ -52,13 +52,12 @@ def test_i73_links_are_kept_as_the_rules_of_identity_say(load):
 
 
 @pytest.mark.parametrize("sign", ["ANY", "ALL"])
-def test_a33_an_audience_of_accounts_that_people_name_is_their_accounts(load, sign):
+def test_a33_an_audience_of_accounts_may_be_named_among_conditions_about_people(load, sign):
     text = K + entry("of_user", "trait('k') = 'true'") + entry("of_account", "trait('k') = 'true'", ACCOUNTS)
     text += entry("inside", f"{sign} trait('k') = 'true'", ACCOUNTS)
     found = {each.key: each.query for each in load({"dev/audiences.yaml": text}).audiences}
-    assert found["of_user"] == is_true(AccountTrait("k"))
-    assert found["of_account"] == is_true(TraitValue("k"))
-    assert found["inside"] == Quantified(sign, is_true(AccountTrait("k")))
+    assert found["of_user"] == found["of_account"] == is_true(TraitValue("k"))
+    assert found["inside"] == Quantified(sign, is_true(TraitValue("k")))
 
 
 def test_q8_a_key_that_nothing_computes_is_a_custom_trait_of_whoever_it_is_about(load):

@@ -11,8 +11,9 @@ import pytest
 from populace import query
 from populace.definitions import Audience, Delivery, Destination, Family, Identifier, Identity, Place, Sql, Trait
 from populace.destinations import ADAPTERS
-from populace.errors import DefinitionError, StatementError
+from populace.errors import DefinitionError, StatementError, UsageError
 from populace.lake import runs
+from populace.loading import computed
 from populace.space import families, graphs, previews, recompute, showing, snapshots, sql_previews, statements, unknown
 from populace.sql import rows
 from tests import driving
@@ -117,7 +118,7 @@ def test_t41_with_a_user_rows_of_an_account_repeat_and_link_them():
 def test_t41_rows_of_an_account_that_say_different_things_of_it_are_refused():
     with pytest.raises(StatementError, match="rows of 1 accounts say different things of them; let only user_id"):
         answered(table("group_id | user_id | seats\n g1 | u1 | 5\n g1 | u2 | 6\n g2 | u1 | 7"), level="account")
-    with pytest.raises(StatementError, match="1 of 2 rows have a group_id that another row has"):
+    with pytest.raises(StatementError, match="1 of 2 rows have the group_id of another row"):
         answered(table("group_id | seats\n g1 | 5\n g1 | 5"), level="account")
     with pytest.raises(StatementError, match=r"known by user_id, which identity\.yaml does not list; it lists email"):
         answered(table("group_id | user_id\n g1 | u1"), Identity((Identifier("email"),)), level="account")
@@ -136,7 +137,7 @@ def test_t33_an_identifier_is_never_null():
 
 
 def test_t33_no_identifier_has_two_rows_once_it_is_normalised_and_no_value_is_shown():
-    with pytest.raises(StatementError, match=r"1 of 3 rows have a email .* GROUP BY or SELECT DISTINCT") as error:
+    with pytest.raises(StatementError, match=r"1 of 3 rows have the email of .* GROUP BY or SELECT DISTINCT") as error:
         answered(table("email | x\n Ada@x.org | 1\n ada@x.org | 2\n b@x.org | 3"))
     assert "ada" not in str(error.value).lower()
 
@@ -156,6 +157,13 @@ def test_t34_a_row_of_16_kb_is_dropped_and_counted():
 def test_i10_blocked_identifiers_are_dropped_and_counted():
     found = answered(table('user_id | x\n "-1" | 1\n "-1" | 2\n null | 3\n "000" | 4\n " " | 5\n u1 | 6'))
     assert (found.read, found.blocked, found.rows.rows()) == (6, 5, [("u1", 6)])
+
+
+def test_i9_overlong_identifiers_are_dropped_and_counted():
+    told = pl.DataFrame({"user_id": ["u" * 500, "u" * 501], "x": [1, 2]})
+    assert (answered(told).blocked, answered(told).rows.height) == (1, 1)
+    accounts = answered(told.rename({"user_id": "group_id"}), level="account")
+    assert (accounts.blocked, accounts.rows.height) == (1, 1)
 
 
 def test_t40_an_identifier_that_the_space_does_not_list_is_refused():
@@ -408,13 +416,13 @@ def test_t41_a_user_of_two_statements_is_made_once_and_blocked_ones_link_nothing
     assert found.counts("c") == {"rows": 1, "known": 1}
 
 
-def test_t41_links_are_those_of_the_answer_that_the_run_takes_and_end_by_link_ttl(shop):
+def test_t41_links_are_those_of_the_answer_that_the_run_takes_however_old_it_is(shop):
     found = shop(entry(level="account"), identity=replace(driving.IDENTITY, link_ttl=timedelta(hours=20)))
     found.answer("group_id | user_id\n g1 | u1")
     found.answer("group_id | user_id\n g2 | u1", TICK - timedelta(hours=12))
     assert linked(found.run(AS_OF - timedelta(hours=1))) == [("u1", "g2", TICK - timedelta(hours=12))]
     assert linked(found.run(AS_OF + timedelta(hours=20))) == [("u1", "g1", TICK)]
-    assert linked(found.run(AS_OF + timedelta(hours=20, seconds=1))) == []
+    assert linked(found.run(AS_OF + timedelta(days=40))) == [("u1", "g1", TICK)]
 
 
 def test_t41_the_same_rows_in_any_order_are_the_same_object(shop):
@@ -446,6 +454,46 @@ def written(folder, text):
     file = folder / "written.parquet"
     table(text).write_parquet(file)
     return file
+
+
+@pytest.mark.parametrize(
+    ("queries", "told"),
+    [
+        ({"a": ("trait('ltv') = 1", "account")}, "'ltv' is people's; write ANY or ALL before the condition"),
+        ({"a": ("trait('seats') >= 5", "user")}, "'seats' is a trait of accounts; write account.trait('seats')"),
+        ({"a": ("account.trait('ltv') >= 1", "user")}, "'ltv' is people's; write trait('ltv')"),
+        ({"a": ("ANY trait('seats') >= 5", "account")}, "'seats' is a trait of accounts; write account.trait"),
+    ],
+)
+def test_columns_that_are_read_of_whom_they_are_not_about_are_refused(shop, queries, told):
+    found = shop(entry("a1", level="account"), entry("b1"))
+    audiences = tuple(
+        Audience(key, query.parse_audience(text, computed.VIEWPOINTS[level]), level=level, at=AT)
+        for key, (text, level) in queries.items()
+    )
+    found.space = replace(found.space, definition=replace(found.space.definition, audiences=audiences))
+    found.answer("group_id | seats\n g1 | 5", TICK, "a1")
+    found.answer("user_id | ltv\n u1 | 5", TICK, "b1")
+    with pytest.raises(DefinitionError) as error:
+        found.run()
+    assert f"traits.yaml:7: 'a': {told}" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "level", "told"),
+    [
+        ("trait('ltv') = 1", "account", "'ltv' is people's; write ANY or ALL"),
+        ("ANY trait('seats') >= 5", "account", "'seats' is a trait of accounts"),
+        ("event('E').count() >= 1", "account", "ANY or ALL"),
+    ],
+)
+def test_a_preview_says_whose_a_trait_is(shop, text, level, told):
+    found = shop(entry("a1", level="account"), entry("b1"))
+    found.answer("group_id | seats\n g1 | 5", TICK, "a1")
+    found.answer("user_id | ltv\n u1 | 5", TICK, "b1")
+    found.run()
+    with pytest.raises(UsageError, match=told):
+        previews.preview(found.space, text=text, level=level)
 
 
 # --- once more, and of which instant ------------------------------------------------------------------
@@ -584,7 +632,7 @@ def test_t46_a_column_that_is_something_else_is_an_error_that_names_both(shop):
 def test_t47_a_row_that_breaks_a_rule_stops_the_run_and_names_the_entry(shop):
     found = shop(over_lake("select 'u1' as user_id, 1 as x union all select ' u1 ', 2"))
     told = refused(found, StatementError)
-    assert told.startswith("traits.yaml:7: 'orders': 1 of 2 rows have a user_id that another row has")
+    assert told.startswith("traits.yaml:7: 'orders': 1 of 2 rows have the user_id of another row")
 
 
 def test_columns_that_conditions_on_events_read_are_refused(shop):

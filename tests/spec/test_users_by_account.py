@@ -87,12 +87,14 @@ def test_a33_an_audience_of_accounts_may_be_named_in_one_of_users(groups):
         audiences={"big": "trait('seats') > 10", "small": "trait('seats') <= 10"},
         of_users={
             "of_big": "trait('big') = 'true'",
-            "of_another": "trait('big') = 'false'",
-            "not_small": "NOT trait('small') = 'true'",
+            "of_none": "trait('big') = 'false'",
+            "not_big": "NOT trait('big') = 'true'",
+            "not_small": "trait('small') != 'true'",
+            "known": "trait('big').exists()",
         },
     )
-    keys = ["of_big", "of_another", "not_small"]
-    assert [found.members(key) for key in keys] == [["u1", "u2"], ["u2"], ["u1", "u9"]]
+    keys = ["of_big", "of_none", "not_big", "not_small", "known"]
+    assert [found.members(key) for key in keys] == [["u1", "u2"], ["u9"], ["u9"], ["u1", "u9"], ["u1", "u2", "u9"]]
 
 
 def test_a61_references_cross_levels_in_one_run(groups):
