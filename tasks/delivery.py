@@ -7,7 +7,8 @@ after every exchange it says what came of it. What was under way at a kill is se
 same message ids, and what the destination then holds is not guessed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -18,7 +19,7 @@ from populace import sync
 from populace.definitions import Destination
 from populace.destinations import ADAPTERS, TABLES
 from populace.destinations.protocol import LIST, ListAdapter, Origin
-from populace.errors import DestinationError, Refused, Waiting
+from populace.errors import DestinationError, PopulaceError, Refused, Waiting
 from populace.lake import runs
 from populace.lake.delivery import Ledger
 from populace.space import OpenSpace, due, standing
@@ -125,9 +126,27 @@ def deliver(
         if resync:
             books = forgotten(books)
         origin = due.origin(space, node, ledger)
-        work = due.plan(space, node, books, origin)
-        warning = "" if confirm else suspicion(space, node, work, origin)
-        return send(node, own, books, work, origin, ways, warning)
+        with told_if_broken_off(node, own, origin):
+            work = due.plan(space, node, books, origin)
+            warning = "" if confirm else suspicion(space, node, work, origin)
+            return send(node, own, books, work, origin, ways, warning)
+
+
+@contextmanager
+def told_if_broken_off(node: Destination, own: Turn, origin: Origin) -> Iterator[None]:
+    """Where an error ends the sync, let the destination's report say so, unless another sync has it by now.
+
+    The error is named by its type alone: its message may hold personal data.
+    """
+    try:
+        yield
+    except Exception as error:
+        why = f"the sync broke off with {type(error).__name__}, whose message stands in the flow run"
+        told = {"destination": node.name, "kind": node.kind, "run_id": origin.run_id, "status": "failed"}
+        with suppress(PopulaceError):  # the lake may be what failed, and the first error is the one to hear of
+            own.check()
+            _reported(own.ledger, told | {"reason": f"{why}; {_again(origin)}"})
+        raise
 
 
 def send(
@@ -263,6 +282,10 @@ def _paused_text(paused: Mapping[str, Any], origin: Origin) -> str:
 
 def _remedy(origin: Origin) -> str:
     return f"once that is mended: `populace resume {origin.space} --destination {origin.destination}`"
+
+
+def _again(origin: Origin) -> str:
+    return f"once that is mended: `populace sync {origin.space} --destination {origin.destination}`"
 
 
 def _reported(ledger: Ledger, summary: dict[str, Any]) -> dict[str, Any]:

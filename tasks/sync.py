@@ -72,15 +72,15 @@ def report_outcomes(space: str, destinations: list[str], broken: list[str], defi
     `broken` are the destinations whose sync failed; one whose last account is that of an earlier sync is among them.
     """
     opening = opened(space, definitions)
-    accounts = [_account(Ledger(opening.lake, name), is_broken=name in broken) for name in destinations]
+    accounts = [account_of(Ledger(opening.lake, name), is_broken=name in broken) for name in destinations]
     report.synced(space, accounts)
     report.sampled(space, [sample for name in destinations for sample in views.samples(opening, name)])
     announce.announce(opening, announce.synced(space, accounts))
 
 
-def _account(ledger: Ledger, *, is_broken: bool) -> dict[str, Any]:
-    """The last account of a destination; a sync that broke off has left none, or that of an earlier one."""
+def account_of(ledger: Ledger, *, is_broken: bool) -> dict[str, Any]:
+    """The last account of a destination; a sync that broke off has left why it did, none, or that of an earlier one."""
     found = {"destination": ledger.destination, **(ledger.report() or {"status": "never synced"})}
-    if is_broken and failure(found) is None:
+    if is_broken and found["status"] != "failed" and failure(found) is None:
         return found | {"status": "failed", "reason": "the sync broke off; its message stands in the flow run"}
     return found

@@ -9,8 +9,13 @@ from tests.sent import frame, record
 def test_names_are_quoted_fitted_and_kept_apart():
     assert tables.quoted('a"b') == '"a""b"'
     assert tables.USERS.column("profile_id") == "profile_id_"
+    assert tables.USERS.column("id_value_") == "id_value__"
+    assert tables.USERS.column("group_id") == "group_id"
+    assert tables.USERS.column("xmin") == "xmin_"  # a column that every table of PostgreSQL has
     long = [tables.USERS.column("é" * 40 + end) for end in ("x", "y")]
     assert len(set(long)) == 2
+    long += [tables.USERS.column("id" + "_" * number) for number in (61, 62)]
+    assert len(set(long)) == 4
     assert all(len(name.encode()) <= 63 for name in long)
 
 

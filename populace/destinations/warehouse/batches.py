@@ -4,7 +4,7 @@ A batch lies in temporary tables, one with its records and one with a row for ea
 from there: whether it has ten records or ten thousand, the database sees the same few statements.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import polars as pl
@@ -91,16 +91,26 @@ def staged(batch: Batch, records: pl.DataFrame) -> dict[str, pl.DataFrame]:
 def people(records: pl.DataFrame, form: str) -> pl.DataFrame:
     """What the batch says of each person, or account: id_type, id_value, profile_id, and a column of JSON for each key.
 
-    A value is null where the batch says nothing, and 'null' where there is to be none any more. Should a key be said
-    twice, as a trait that is gone and an audience of that name, what is set counts.
+    Those columns are called as `numbered` says. A value is null where the batch says nothing, and 'null' where there is
+    to be none any more. Should a key be said twice, as a trait that is gone and an audience of that name, what is set
+    counts.
     """
     said = records.filter(pl.col("form") == form).sort(pl.col("action") == "set", maintain_order=True)
     person = said.group_by("id_type", "id_value").agg(pl.col("profile_id").last())
-    keys = sorted(set(said["key"]))
-    values = said.with_columns(pl.col("value").fill_null("null")).pivot(
-        "key", on_columns=keys, index=["id_type", "id_value"], values="value", aggregate_function="last"
+    names = numbered(said["key"])
+    values = said.with_columns(pl.col("key").replace_strict(names), pl.col("value").fill_null("null")).pivot(
+        "key", on_columns=[*names.values()], index=["id_type", "id_value"], values="value", aggregate_function="last"
     )
-    return person.join(values.rename({key: f"of {key}" for key in keys}), on=["id_type", "id_value"])
+    return person.join(values, on=["id_type", "id_value"])
+
+
+def numbered(keys: Iterable[str]) -> dict[str, str]:
+    """What the columns of keys are called where there is one for each key beside our own.
+
+    A key itself may be `id_value`, which is there already, or have its first 63 bytes, all that PostgreSQL reads of a
+    name, in common with another one.
+    """
+    return {key: f"said_{number}" for number, key in enumerate(sorted(set(keys)))}
 
 
 def statements(batch: Batch) -> list[str]:
@@ -192,9 +202,9 @@ def _people(batch: Batch, form: str) -> Iterator[str]:
     changed, final = _columns(batch, table, wanted)
     yield from changed
     values = {}
-    for key in sorted({key for _, key, _ in wanted}):
+    for key, said in numbered(key for _, key, _ in wanted).items():
         if (name := table.column(key)) in final:
-            values[quoted(name)] = (quoted(f"of {key}"), converted(f"p.{quoted(f'of {key}')}", final[name], where))
+            values[quoted(name)] = (said, converted(f"p.{said}", final[name], where))
     same = "u.id_type = p.id_type AND u.id_value = p.id_value"
     own = {"profile_id": "p.profile_id", "received_at": batch.now, "uuid_ts": batch.now}
     kept = [

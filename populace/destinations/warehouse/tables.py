@@ -11,6 +11,9 @@ SQLITE = "sqlite"
 SCHEMES = {"postgresql": POSTGRESQL, "postgres": POSTGRESQL, "sqlite": SQLITE}
 LONGEST_NAME = 63  # PostgreSQL cuts longer ones, two of which could become one
 
+# Columns that every table of PostgreSQL has. Databases agree about our names, so SQLite does without them as well.
+SYSTEM = frozenset({"cmax", "cmin", "ctid", "tableoid", "xmax", "xmin"})
+
 TEXT = "text"
 INSTANT = "timestamp with time zone"
 
@@ -29,7 +32,8 @@ class Table:
 
     def column(self, key: str) -> str:
         """The column of a trait or audience: its key, kept apart from the columns that every row has."""
-        return f"{key}_" if key.rstrip("_") in self.columns else fitting(key)
+        bare = key.rstrip("_")
+        return fitting(f"{key}_" if bare in self.columns or bare in SYSTEM else key)
 
 
 def _texts(*names: str) -> dict[str, str]:
