@@ -180,7 +180,8 @@ def test_events_that_name_the_account_alone():
         (OneOf(Literal(1), (AccountTrait("x"),)), {"u2"}),
         (Compare(AccountTrait("n"), "=", Literal(0)), {"u2"}),
         (Compare(AccountTrait("k"), "=", Literal("true")), {"u1", "u2"}),
-        (Compare(TraitValue("k"), "=", Literal("false")), {"u2"}),
+        (Compare(AccountTrait("k"), "=", Literal("false")), {"u2"}),
+        (Compare(TraitValue("k"), "=", Literal("false")), {"u3"}),
         (Not(Compare(TraitValue("k"), "=", Literal("true"))), {"u3"}),
     ],
 )
