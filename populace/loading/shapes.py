@@ -61,13 +61,14 @@ LIMIT = r"^(none|[1-9][0-9]*( (ever|daily|weekly|monthly|annually))?)$"
 Name = Annotated[str, StringConstraints(pattern=NAME)]
 Key = Annotated[str, StringConstraints(pattern=KEY)]
 Text = Annotated[str, StringConstraints(min_length=1)]
-Duration = Annotated[str, StringConstraints(pattern=DURATION)]
-Pause = Annotated[str, StringConstraints(pattern=PAUSE)]
 Identifier = Annotated[str, StringConstraints(pattern=IDENTIFIER)]
 WRITTEN = BeforeValidator(lambda each: str(each) if type(each) is int else each)  # 5 is the text 5
+NO_UNIT = BeforeValidator(lambda each: str(each) if type(each) in {int, float} else each)  # so that its example is told
+Duration = Annotated[str, StringConstraints(pattern=DURATION), NO_UNIT]
+Pause = Annotated[str, StringConstraints(pattern=PAUSE), NO_UNIT]
 Limit = Annotated[str, StringConstraints(pattern=LIMIT), WRITTEN]
 Value = Annotated[str, WRITTEN]
-Share = Annotated[str, StringConstraints(pattern=SHARE)]
+Share = Annotated[str, StringConstraints(pattern=SHARE), NO_UNIT]
 Addresses = Annotated[list[str], BeforeValidator(_listed)]
 Deliveries = list[Annotated[str | dict[str, str], PlainValidator(_delivery)]]
 

@@ -430,7 +430,7 @@ def test_a_brake_is_a_share_and_silence_a_length(load, problems):
     assert (found.destinations[0].brake, found.sources[0].silent_after) == (0.2, timedelta(hours=36))
     wrong = {"dev/destinations.yaml": text.replace("20%", "0.2"), "dev/sources.yaml": sources.replace(" hours", "h")}
     assert problems(wrong) == [
-        "destinations.yaml:1: 'w.brake': text was expected, in quotes if need be, not a number or a date",
+        "destinations.yaml:1: '0.2': write a share such as 50%",
         "sources.yaml:1: '36h': write a length such as 60 days or 36 hours",
     ]
     (problem,) = problems({"dev/destinations.yaml": text.replace("20%", "120%"), "dev/sources.yaml": sources})

@@ -199,7 +199,7 @@ def test_limits_say_how_fast_and_how_patiently(destination):
         ("{requests_per_second: .nan}", "'w.limits.requests_per_second': input should be "),
         ("{records_per_request: 0}", "'w.limits.records_per_request': input should be greater than or equal to 1"),
         ("{records_per_request: 1.5}", "'w.limits.records_per_request': input should be a valid integer"),
-        ("{timeout: 30}", "'w.limits.timeout': text was expected, in quotes if need be, not a number"),
+        ("{timeout: 30}", "'30': write a length such as 30 seconds or 4 hours"),
         ("{timeout: 11 minutes}", "'w.limits.timeout': 11 minutes is too long; write at most 10 minutes"),
         ("{timeout: 0 seconds}", "'0 seconds': write a length such as 30 seconds or 4 hours"),
         ("{patience: 25 hours}", "'w.limits.patience': 25 hours is too long; write at most 24 hours"),

@@ -51,6 +51,12 @@ def test_i73_links_are_kept_as_the_rules_of_identity_say(load):
     assert (load({"dev/identity.yaml": "{}"}).identity.link_ttl, found.identifiers[-1].id_type) == (None, "group_id")
 
 
+@pytest.mark.parametrize("written", ["30", "1.5"])
+def test_a_length_without_its_unit_says_how_to_write_one(problems, written):
+    (problem,) = problems({"dev/identity.yaml": f"identifiers: {{user_id: }}\nlink_ttl: {written}\n"})
+    assert problem == f"identity.yaml:2: '{written}': write a length such as 60 days or 36 hours"
+
+
 @pytest.mark.parametrize("sign", ["ANY", "ALL"])
 def test_a33_an_audience_of_accounts_may_be_named_among_conditions_about_people(load, sign):
     text = K + entry("of_user", "trait('k') = 'true'") + entry("of_account", "trait('k') = 'true'", ACCOUNTS)
