@@ -12,6 +12,7 @@ from tests.definition_files import SPACE
 from tests.graphs import Graph, calls
 from tests.groups import Groups
 from tests.lakes import Lake, copy
+from tests.shops import Shop
 from tests.slicing import NOON
 
 
@@ -56,6 +57,12 @@ def graph(tmp_path):
 def groups(tmp_path):
     """A run over calls of users and their groups."""
     return lambda text, **more: Groups(tmp_path, text, **more)
+
+
+@pytest.fixture
+def shop(tmp_path):
+    """A space over the calls of a shop, with some statements that a database answers."""
+    return lambda *sql, **more: Shop(tmp_path, sql, **more)
 
 
 @pytest.fixture(scope="session")

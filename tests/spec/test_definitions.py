@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from populace import query
-from populace.definitions import BUILT_IN, Delivery, Forbidden, Identifier, Limit
+from populace.definitions import Delivery
 from populace.destinations import ADAPTERS
 from tests.definition_files import COUNT, HOOK, SOME, WAREHOUSE, prod
 
@@ -129,47 +129,6 @@ def test_an_unknown_setting_of_a_destination_is_told_with_those_that_there_are(p
 )
 def test_a_wrong_value_is_told_with_what_was_meant(problems, file, text, problem):
     assert any(each.startswith(f"{file}.yaml:{problem}") for each in problems({f"dev/{file}.yaml": text}))
-
-
-@pytest.mark.parametrize(
-    ("text", "problem"),
-    [
-        ("identifiers: {user_id: {limit: 0}}", "1: '0': write a limit such as 5 weekly, 1 ever, or none"),
-        ("identifiers: {App: {}}", "1: 'App': write a lower-case identifier such as user_id"),
-        ("identifiers: {email: {from: mail}}", "1: 'email' has places of its own; `from` is for custom"),
-        ("identifiers: {a.b: {}}", "1: 'a.b' is no identifier; a custom one has a lower-case name"),
-        (
-            "identifiers: {ios.idfv: {}}",
-            "1: 'ios.idfv' is no identifier; a custom one has a lower-case name such as app_id; did you mean",
-        ),
-        ("identifiers: {user_id: {limit: 1 hourly}}", "1: '1 hourly': write a limit such as 5 weekly"),
-        ("identifiers: {mail: {from: email}}", "1: 'mail' reads what 'email' reads already, 'email'; leave one"),
-        ("identifiers: {shop: {from: userId}}", "1: 'shop' reads what 'user_id' reads already, 'userId'"),
-        ("identifiers: {app_id: {}, b: {from: appId}}", "1: 'b' reads what 'app_id' reads already, 'appId'"),
-        ("forbidden: [{pair: [{email: a}]}]", "1: 'forbidden.pair': a pair is two identifiers"),
-        ("forbidden: [{pair: [{email: a, user_id: b}, {email: c}]}]", "1: 'forbidden.pair': write one"),
-        ("forbidden: [{pair: [{emial: a}, {user_id: b}]}]", "1: no identifier 'emial'; did you mean 'email'?"),
-        ("forbidden: [{pair: [{email: A}, {email: ' a'}]}]", "1: a pair of two equal identifiers forbids"),
-        ("blocked: [-1]", "1: 'blocked': text was expected, in quotes if need be, not a number"),
-        ("identifiers: [user_id]", "1: 'identifiers': a mapping of keys to values was expected, not a list"),
-        ("forbidden: [{pair: [{email: a}, {user_id: null}]}]", "1: 'forbidden.pair.user_id': text was"),
-        ("identifiers: {group_id: {limit: 2}}", "1: 'group_id' names accounts, which have no limit"),
-        ("forbidden: [{pairs: []}]", "1: unknown key 'pairs'; did you mean 'pair'?"),
-        ("blocked: ['^[']", "1: '^[' is not a valid pattern"),
-        ("blocked: ['^(?!x)y']", "1: '^(?!x)y' is not a valid pattern"),
-        (r"blocked: ['^(a)\1']", r"1: '^(a)\1' is not a valid pattern"),
-        ("priority: [email, email]", "1: 'email' stands twice"),
-        (
-            "identifiers: {user_id: , group_id: }\npriority: [group_id]",
-            "2: 'group_id' names accounts, which have no",
-        ),
-        ("identifiers: {group_id: {}}", "1: nothing here names people; list user_id"),
-        ("identifiers: {profile_id: {}}", "1: 'profile_id' is what profiles are called by"),
-        ("identifiers: {email: {limit: 1001 weekly}}", "1: '1001 weekly' limits nothing: a profile holds 1,000 ident"),
-    ],
-)
-def test_a_wrong_rule_of_identity_is_told_with_what_was_meant(problems, text, problem):
-    assert any(each.startswith(f"identity.yaml:{problem}") for each in problems({"dev/identity.yaml": text}))
 
 
 def test_a_key_is_not_defined_twice_in_one_mapping(problems):
@@ -341,63 +300,6 @@ def test_a_folder_holds_what_the_file_would(load):
     assert load(parts).traits == load({"prod/traits.yaml": whole, **prod()}, name="prod").traits
 
 
-def test_i20_i30_identity_has_defaults(load):
-    found = load({}).identity
-    assert [(each.id_type, each.normalize) for each in found.identifiers] == [
-        ("user_id", "trim"),
-        ("email", "trim_lower"),
-        ("anonymous_id", "trim"),
-    ]
-    assert found.blocked == ("^[0-]*$", "-1", "null", "anonymous")
-
-
-def test_i30_what_the_priority_leaves_out_follows_by_the_default(load):
-    text = "identifiers: {zip: {}, user_id: {}, anonymous_id: {}, email: {}, app_id: {}}\npriority: [zip]\n"
-    found = load({"dev/identity.yaml": text}).identity.identifiers
-    assert [each.id_type for each in found] == ["zip", "user_id", "email", "anonymous_id", "app_id"]
-
-
-def test_i3_a_custom_identifier_is_read_under_its_own_name_or_another(load):
-    text = "identifiers: {app_id: {}, customer: {from: customerNumber, normalize: none, limit: 2, blocked: [x]}}\n"
-    app, customer = load({"dev/identity.yaml": text}).identity.identifiers
-    assert app == Identifier("app_id", read_from="app_id", limit=Limit(5))
-    assert customer == Identifier("customer", "none", "customerNumber", Limit(2), ("x",))
-
-
-@pytest.mark.parametrize(
-    ("written", "limit"),
-    [
-        ("none", None),
-        ("3", Limit(3)),
-        ("3 ever", Limit(3)),
-        ("3 daily", Limit(3, timedelta(hours=24))),
-        ("3 weekly", Limit(3, timedelta(days=7))),
-        ("3 monthly", Limit(3, timedelta(days=30))),
-        ("3 annually", Limit(3, timedelta(days=365))),
-    ],
-)
-def test_i21_i24_a_limit_may_have_a_period(load, written, limit):
-    (found,) = load({"dev/identity.yaml": f"identifiers: {{email: {{limit: {written}}}}}\n"}).identity.identifiers
-    assert found.limit == limit
-
-
-def test_i20_a_profile_may_hold_one_user_id_and_five_of_anything_else(load):
-    found = load({"dev/identity.yaml": "identifiers: {user_id: {}, email: {}, ios.id: {}, app_id: {}}\n"})
-    assert [each.limit for each in found.identity.identifiers] == [Limit(1), Limit(5), Limit(5), Limit(5)]
-
-
-def test_the_values_of_a_forbidden_pair_are_compared_like_any_other(load):
-    text = "forbidden: [{pair: [{email: ' Kiosk@X.com'}, {user_id: 7}], because: shared tablet}]\n"
-    (found,) = load({"dev/identity.yaml": text}).identity.forbidden
-    assert found == Forbidden((("email", "kiosk@x.com"), ("user_id", "7")), "shared tablet")
-    assert found.at.line == 1
-
-
-def test_i14_patterns_may_use_the_classes_of_re2(load):
-    found = load({"dev/identity.yaml": r"blocked: ['^\p{L}+$', '^[[:digit:]]$', '^(?i)none$', '^\PN']" + "\n"})
-    assert len(found.identity.blocked) == 4
-
-
 def test_a_destination_is_named_alone_or_with_its_form(load):
     form = ADAPTERS["webhook"].ABOUT.forms[0]
     files = {
@@ -437,12 +339,6 @@ def test_a_brake_is_a_share_and_silence_a_length(load, problems):
     assert problem == "destinations.yaml:1: '120%': write a share such as 50%"
 
 
-@pytest.mark.parametrize("id_type", BUILT_IN)
-def test_every_identifier_type_of_the_reference_is_known(load, id_type):
-    text = f"identifiers:\n  {id_type}: {{}}\n" + "  app_id: {}\n"  # group_id alone names nobody
-    assert id_type in [each.id_type for each in load({"dev/identity.yaml": text}).identity.identifiers]
-
-
 def test_between_in_the_wrong_order_is_warned_of(load):
     swapped = "event('E').between(10 days, 7 days).count() >= 1"
     (warning,) = load({"dev/audiences.yaml": f'a: {{query: "{swapped}"}}\n'}).warnings
@@ -465,27 +361,3 @@ def test_q28_an_unknown_trait_is_legal_and_warned_of_with_the_nearest_spelling(l
 def test_where_something_stands_is_no_part_of_what_it_means(load):
     text = f't: {{query: "{COUNT}"}}\n'
     assert load({"dev/traits.yaml": text}).traits == load({"dev/traits.yaml": f"\n\n{text}"}).traits
-
-
-@pytest.mark.parametrize("url", ["sqlite:w.db", "https://example.com", "file:///tmp/a", "dbname=shop"])
-def test_a_connection_leads_to_postgresql(problems, url):
-    text = f"space: dev\nlake: file:///l\nconnections:\n  w: {url}\n"
-    assert problems({"dev/space.yaml": text}) == [
-        "space.yaml:4: 'w': the URL of a connection begins with postgresql://, or is a variable such as ${NAME}"
-    ]
-
-
-def test_no_connection_is_called_lake(problems):
-    text = "space: dev\nlake: file:///l\nconnections:\n  lake: postgresql://me@db/shop\n"
-    assert problems({"dev/space.yaml": text}) == [
-        "space.yaml:4: 'lake' is the space's own lake, for statements over what Populace has; call it otherwise"
-    ]
-
-
-@pytest.mark.parametrize("url", ["postgresql://me@db/shop", "${WAREHOUSE_URL}"])
-def test_a_statement_is_checked_for_the_database_that_runs_it(problems, url):
-    space = f"space: dev\nlake: file:///l\nconnections: {{w: '{url}'}}\n"
-    traits = "t:\n  sql:\n    connection: w\n    query: SELECT id FROM a FOR UPDATE\n"
-    assert problems({"dev/space.yaml": space, "dev/traits.yaml": traits}) == [
-        "traits.yaml:4: 't': FOR UPDATE and FOR SHARE lock rows; leave them out"
-    ]
